@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::backstage::Backstage;
+use crate::context::TestContext;
 use crate::language::Language;
 
 /// An app in a test's directory.
@@ -15,14 +15,14 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(stage: &Arc<Backstage>, name: &str) -> Self {
-        let dir = stage.dir.join(name);
+    pub(crate) fn new(test_dir: &Arc<TestContext>, name: &str) -> Self {
+        let dir = test_dir.dir.join(name);
         fs::create_dir_all(dir.join("public")).unwrap();
         fs::create_dir_all(dir.join("tmp")).unwrap();
         let app = Self { dir };
         let scratch = app.path("scratch");
         if !scratch.exists() {
-            std::os::unix::fs::symlink(stage.dir.join("scratch"), scratch).unwrap();
+            std::os::unix::fs::symlink(test_dir.dir.join("scratch"), scratch).unwrap();
         }
         app
     }

@@ -10,10 +10,10 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::backstage::Backstage;
+use crate::context::TestContext;
 use crate::frameworks::require_debian_package;
 use crate::http::{Connection, Request};
-use crate::places::workspace;
+use crate::paths::workspace;
 use crate::process::{in_group, kill_9, signal};
 use crate::wait::eventually;
 
@@ -44,14 +44,14 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    pub(crate) fn start(stage: &Arc<Backstage>) -> Self {
+    pub(crate) fn start(test_dir: &Arc<TestContext>) -> Self {
         require_debian_package("chromium", "/usr/bin/chromium");
         require_debian_package("chromium-driver", "/usr/bin/chromedriver");
-        let port = stage.port();
-        let home = stage.dir.join(format!("chromium{port}"));
+        let port = test_dir.port();
+        let home = test_dir.dir.join(format!("chromium{port}"));
         fs::create_dir_all(&home).unwrap();
-        let driver = driver(stage, port, &home);
-        stage.add_group(driver.id());
+        let driver = driver(test_dir, port, &home);
+        test_dir.add_group(driver.id());
         let mut chromium = Self { driver, port, session: String::new() };
         eventually("chromedriver answers", || Connection::try_to(port).is_ok());
         let profile = format!("--user-data-dir={}", home.join("profile").display());
@@ -85,7 +85,7 @@ impl Chromium {
     }
 
     /// Sets the size of the window and the colour scheme, "light" or "dark".
-    pub fn look(&self, width: u32, height: u32, scheme: &str) {
+    pub fn set_viewport(&self, width: u32, height: u32, scheme: &str) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
@@ -94,7 +94,7 @@ impl Chromium {
     }
 
     /// Saves a screenshot of the whole page in `target/screenshots`.
-    pub fn photograph(&self, name: &str) -> PathBuf {
+    pub fn screenshot(&self, name: &str) -> PathBuf {
         let dir = workspace().join("target/screenshots");
         fs::create_dir_all(&dir).unwrap();
         let shot = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
@@ -104,7 +104,7 @@ impl Chromium {
     }
 
     /// The errors in the browser's console since the last call.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn console_errors(&self) -> Vec<String> {
         let lines = self.command("se/log", &json!({ "type": "browser" }));
         let lines = lines.as_array().expect("a list of lines").iter();
         lines.filter(|line| line["level"] == "SEVERE").map(|line| line["message"].to_string()).collect()
@@ -145,9 +145,9 @@ impl Drop for Chromium {
     }
 }
 
-fn driver(stage: &Backstage, port: u16, home: &PathBuf) -> Child {
+fn driver(test_dir: &TestContext, port: u16, home: &PathBuf) -> Child {
     let log = File::create(home.join("driver.log")).unwrap();
-    let (name, value) = stage.mark();
+    let (name, value) = test_dir.mark();
     Command::new("/usr/bin/chromedriver")
         .arg(format!("--port={port}"))
         .env(name, value)

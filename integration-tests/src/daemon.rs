@@ -9,16 +9,16 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
-use crate::backstage::Backstage;
+use crate::context::TestContext;
 use crate::log_pipe;
 use crate::logs;
-use crate::places;
+use crate::paths;
 use crate::process::{children, descendants, is_alive, kill_9, signal, title};
 use crate::wait::{eventually, eventually_some};
 
 /// A daemon that has not been started.
 pub struct DaemonBuilder {
-    stage: Arc<Backstage>,
+    test_dir: Arc<TestContext>,
     flags: Vec<String>,
     user: Option<(u32, u32)>,
     accounts: Option<String>,
@@ -52,9 +52,9 @@ pub struct Daemon {
 }
 
 impl DaemonBuilder {
-    pub(crate) fn new(stage: &Arc<Backstage>) -> Self {
+    pub(crate) fn new(test_dir: &Arc<TestContext>) -> Self {
         Self {
-            stage: Arc::clone(stage),
+            test_dir: Arc::clone(test_dir),
             flags: Vec::new(),
             user: None,
             accounts: None,
@@ -133,7 +133,7 @@ impl DaemonBuilder {
 
     /// Preloads a library into all of its processes, including the router, which has no environment. Root only.
     pub fn preloading(self, library: &Path) -> Self {
-        let etc = self.stage.dir.join("etc");
+        let etc = self.test_dir.dir.join("etc");
         std::fs::create_dir_all(&etc).unwrap();
         std::fs::write(etc.join("ld.so.preload"), library.display().to_string()).unwrap();
         let script = "mount -t overlay -o \"lowerdir=$0:/etc\" none /etc && exec \"$@\"";
@@ -143,7 +143,7 @@ impl DaemonBuilder {
     /// Starts it and waits until it listens.
     pub fn start(self) -> Daemon {
         let log = self.log();
-        self.stage.add_log(&log);
+        self.test_dir.add_log(&log);
         let mut daemon = Daemon { how: self, log, child: None };
         daemon.start_again();
         daemon
@@ -156,27 +156,27 @@ impl DaemonBuilder {
     }
 
     fn standard_error(&self) -> PathBuf {
-        self.stage.dir.join("daemon.log")
+        self.test_dir.dir.join("daemon.log")
     }
 
     /// Writes its configuration file without starting it.
     pub fn file(self) -> PathBuf {
         let _not_started = self.command();
-        self.stage.dir.join("daemon.toml")
+        self.test_dir.dir.join("daemon.toml")
     }
 
     /// Runs it until it exits, for a daemon that must refuse to start.
     pub fn output(self) -> Output {
         let mut command = self.command();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        self.stage.add_group(child.id());
+        self.test_dir.add_group(child.id());
         eventually_some("the daemon has refused to start", || child.try_wait().unwrap());
         child.wait_with_output().unwrap()
     }
 
     /// The daemon's program, in its own mount namespace if it is to see other accounts.
     fn program(&self) -> Command {
-        let program = self.binary.clone().unwrap_or_else(|| places::binary("flying-passenger"));
+        let program = self.binary.clone().unwrap_or_else(|| paths::binary("flying-passenger"));
         if let Some(path) = &self.activated {
             let mut command = Command::new("python3");
             command.args(["-c", ACTIVATE]).arg(path).arg(program);
@@ -190,7 +190,7 @@ impl DaemonBuilder {
         let Some(accounts) = &self.accounts else {
             return Command::new(program);
         };
-        let passwd = self.stage.dir.join("passwd");
+        let passwd = self.test_dir.dir.join("passwd");
         let all = std::fs::read_to_string("/etc/passwd").unwrap() + accounts;
         std::fs::write(&passwd, all).unwrap();
         let script = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
@@ -200,17 +200,17 @@ impl DaemonBuilder {
     }
 
     fn command(&self) -> Command {
-        let dir = &self.stage.dir;
+        let dir = &self.test_dir.dir;
         // A copy, because the apps' users may not be able to read the checkout.
         let loaders = dir.join("loaders");
         if !loaders.exists() {
-            let copied = Command::new("cp").arg("-r").arg(places::loaders()).arg(&loaders).status();
+            let copied = Command::new("cp").arg("-r").arg(paths::loaders()).arg(&loaders).status();
             assert!(copied.is_ok_and(|status| status.success()), "cannot copy the loaders");
         }
         let registry = dir.join("registry");
         std::fs::create_dir_all(&registry).unwrap();
         let mut command = self.program();
-        let (name, value) = self.stage.mark();
+        let (name, value) = self.test_dir.mark();
         let paths = [
             ("socket-file", dir.join("fly.sock")),
             ("instance-registry-dir", registry.clone()),
@@ -234,7 +234,7 @@ impl DaemonBuilder {
     }
 
     fn write_file(&self, paths: &[(&str, PathBuf)], lines: &str) -> PathBuf {
-        let file = self.stage.dir.join("daemon.toml");
+        let file = self.test_dir.dir.join("daemon.toml");
         let key = |(flag, path): &(&str, PathBuf)| format!("{} = {path:?}\n", flag.replace('-', "_"));
         let keys: String = paths.iter().map(key).collect();
         std::fs::write(&file, keys + lines).unwrap();
@@ -255,7 +255,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .expect("cannot start the daemon");
-        self.how.stage.add_group(child.id());
+        self.how.test_dir.add_group(child.id());
         eventually("the daemon is up and listening", || {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the daemon did not start ({status}):\n{}", logs::read(&self.log));
@@ -345,9 +345,9 @@ impl Daemon {
 
     /// Runs one of the tools against it.
     pub fn tool(&self, name: &str, args: &[&str]) -> Output {
-        Command::new(places::binary(name))
+        Command::new(paths::binary(name))
             .args(args)
-            .env("PASSENGER_INSTANCE_REGISTRY_DIR", self.how.stage.dir.join("registry"))
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", self.how.test_dir.dir.join("registry"))
             .output()
             .unwrap()
     }
@@ -355,7 +355,7 @@ impl Daemon {
     /// The administration socket of the running instance.
     pub fn admin_socket(&self) -> PathBuf {
         eventually_some("the daemon has an instance with a socket", || {
-            let instances = std::fs::read_dir(self.how.stage.dir.join("registry")).ok()?;
+            let instances = std::fs::read_dir(self.how.test_dir.dir.join("registry")).ok()?;
             let mut sockets = instances.filter_map(|entry| Some(entry.ok()?.path().join("admin.sock")));
             sockets.find(|socket| socket.exists())
         })

@@ -16,7 +16,7 @@ mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other dead \"
 
 impl DeadDisk {
     /// Whether this machine supports it.
-    pub fn can_be() -> bool {
+    pub fn is_supported() -> bool {
         Path::new("/dev/fuse").exists()
     }
 
@@ -24,15 +24,15 @@ impl DeadDisk {
     pub fn mount_over(dir: &Path) -> Self {
         let holder = Command::new("sh").args(["-c", MOUNT]).arg(dir).stdout(Stdio::piped()).spawn();
         let mut holder = holder.expect("no shell");
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let mut printed = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut printed).unwrap();
         let disk = Self { at: dir.to_owned(), holder: Some(holder) };
-        assert_eq!(said, "mounted\n", "no dead disk");
+        assert_eq!(printed, "mounted\n", "no dead disk");
         disk
     }
 
     /// Unmounts it: blocked processes continue, and the directory's contents are visible again.
-    pub fn come_back(mut self) {
+    pub fn restore(mut self) {
         self.end();
     }
 

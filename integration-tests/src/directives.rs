@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::places::workspace;
+use crate::paths::workspace;
 
 /// An entry of the documentation.
 #[derive(Debug, Clone)]

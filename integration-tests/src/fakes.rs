@@ -26,7 +26,7 @@ impl FakeDaemon {
 
     /// A daemon of this version without the status page: it does not know the frame.
     pub fn without_status_page(socket: &Path) -> Self {
-        Self::serve(socket, know_no_status)
+        Self::serve(socket, reject_status)
     }
 
     /// A daemon of this version that accepts everything and records the instance names in hellos.
@@ -49,15 +49,15 @@ impl FakeDaemon {
 }
 
 /// Welcomes the module, and answers a frame of type 0x07 as a daemon that does not know it.
-fn know_no_status(mut stream: UnixStream) {
+fn reject_status(mut stream: UnixStream) {
     let welcome = Welcome { version: protocol::CURRENT_VERSION, daemon_version: "0.0.9".to_owned() };
-    let _the_module_may_have_gone = stream.write_all(&welcome.to_frame());
+    let _the_module_may_be_gone = stream.write_all(&welcome.to_frame());
     while let Some((header, _)) = read_frame(&mut stream) {
         if header.kind == FrameType::Status {
             let message = "frame type 0x07 is unknown";
             let mut frame = Vec::new();
             Abort { reason: AbortReason::BadRequest, message }.write_frame(&mut frame);
-            let _the_module_may_have_gone = stream.write_all(&frame);
+            let _the_module_may_be_gone = stream.write_all(&frame);
             return;
         }
     }
@@ -66,7 +66,7 @@ fn know_no_status(mut stream: UnixStream) {
 fn note_instance(mut stream: UnixStream, names: &Mutex<Vec<String>>) {
     if let Some((_, payload)) = read_frame(&mut stream) {
         let welcome = Welcome { version: protocol::CURRENT_VERSION, daemon_version: "0.1.0".to_owned() };
-        let _the_module_may_have_gone = stream.write_all(&welcome.to_frame());
+        let _the_module_may_be_gone = stream.write_all(&welcome.to_frame());
         names.lock().unwrap().push(Hello::decode(&payload).expect("the module says hello").instance);
         while read_frame(&mut stream).is_some() {}
     }
@@ -79,7 +79,7 @@ fn refuse(mut stream: UnixStream, versions: &[u16], release: &str) {
     assert_eq!(header.kind, FrameType::Hello, "a connection opens with a hello");
     let hello = Hello::decode(&payload).expect("the module says hello");
     let refusal = Refusal::no_common_version(&hello, versions, release);
-    let _the_module_may_have_gone = stream.write_all(&refusal.to_frame());
+    let _the_module_may_be_gone = stream.write_all(&refusal.to_frame());
 }
 
 /// A module that supports only the given versions.
@@ -89,7 +89,7 @@ pub struct FakeModule {
 
 impl FakeModule {
     /// Connects and sends the hello.
-    pub fn say_hello(socket: &Path, versions: &[u16], release: &str) -> Self {
+    pub fn send_hello(socket: &Path, versions: &[u16], release: &str) -> Self {
         let mut stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let hello = Hello {
@@ -153,7 +153,7 @@ impl FakeInstance {
                         Ok(came) => asked.extend_from_slice(&bytes[..came]),
                     }
                 }
-                let _the_tool_may_have_gone = stream.write_all(answer.as_bytes());
+                let _the_tool_may_be_gone = stream.write_all(answer.as_bytes());
             }
         });
         Self { _lock: lock }

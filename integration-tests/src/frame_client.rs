@@ -44,14 +44,14 @@ impl FrameClient {
     /// Connects and sends the hello. The welcome is read with the first response.
     pub fn connect(socket: &Path) -> Self {
         let mut client = Self::silent(socket);
-        client.say_hello(false);
+        client.send_hello(false);
         client
     }
 
     /// Connects as the nginx with this instance name.
     pub fn of_instance(socket: &Path, name: &str) -> Self {
         let mut client = Self { instance: name.to_owned(), ..Self::silent(socket) };
-        client.say_hello(false);
+        client.send_hello(false);
         client
     }
 
@@ -71,17 +71,17 @@ impl FrameClient {
     }
 
     /// Sends globals with the time at which the configuration was read, in milliseconds since 1970.
-    pub fn say_globals(&mut self, configured_ms: u64) {
+    pub fn send_globals(&mut self, configured_ms: u64) {
         self.send(&Globals { configured_ms, settings: Settings::new() }.to_frame().unwrap());
     }
 
     /// Sends the roster of configured apps.
-    pub fn say_roster(&mut self, roster: Roster<'_>) {
+    pub fn send_roster(&mut self, roster: Roster<'_>) {
         self.send(&roster.to_frames().unwrap());
     }
 
     /// Sends the hello.
-    pub fn say_hello(&mut self, hears_goodbye: bool) {
+    pub fn send_hello(&mut self, hears_goodbye: bool) {
         let hello = Hello {
             versions: protocol::SPOKEN_VERSIONS.to_vec(),
             using: protocol::CURRENT_VERSION,

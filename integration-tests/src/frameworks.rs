@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::places;
+use crate::paths;
 
 /// Asserts that a file of a Debian package exists.
 #[track_caller]
@@ -128,7 +128,7 @@ pub fn generic_go(app: &Path) {
 /// Where a framework is installed.
 pub fn framework(name: &str) -> PathBuf {
     let dir = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR");
-    dir.map_or_else(|| places::cache().join("frameworks"), PathBuf::from).join(name)
+    dir.map_or_else(|| paths::cache().join("frameworks"), PathBuf::from).join(name)
 }
 
 /// Runs a command that has to succeed, and returns what it printed.

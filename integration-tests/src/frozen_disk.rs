@@ -12,7 +12,7 @@ pub struct FrozenDisk {
 
 impl FrozenDisk {
     /// Whether this machine supports it.
-    pub fn can_be() -> bool {
+    pub fn is_supported() -> bool {
         let there = |tool: &str| Path::new("/usr/sbin").join(tool).exists();
         Path::new("/dev/loop-control").exists() && there("mkfs.ext4") && there("fsfreeze")
     }

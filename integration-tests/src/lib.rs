@@ -1,40 +1,40 @@
 //! The test harness: starts nginx, the daemon and apps in a test's directory, and has a client that sees every byte.
 //!
 //! A test reads as sentences (`nginx.reload()`, `daemon.kill_router()`, `eventually("…", || …)`). Dropping its
-//! [`Stage`] checks that no log has an alarming line, and that no process is left running.
+//! [`TestDir`] checks that no log has an alarming line, and that no process is left running.
 
 mod app;
-mod backstage;
 mod browser;
 mod chromium;
+mod context;
 mod daemon;
 mod dead_disk;
 mod directives;
+mod exclusive;
 mod fakes;
 mod frame_client;
 mod frameworks;
 mod frozen_disk;
-mod heavy;
 mod http;
 mod language;
 mod limits;
 mod load;
 mod log_pipe;
 mod logs;
-mod neighbours;
 mod nginx;
-mod places;
+mod one_app;
+mod paths;
 mod ports;
 mod process;
 mod response;
 mod root;
 mod runit;
-mod scenery;
 mod shifted_clock;
 mod silent_directory;
 mod small_disk;
-mod stage;
 mod systemd;
+mod test_dir;
+mod two_apps;
 mod wait;
 
 pub use app::App;
@@ -43,6 +43,7 @@ pub use chromium::Chromium;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use dead_disk::DeadDisk;
 pub use directives::{Directive, Takes, documented, in_code};
+pub use exclusive::{Exclusive, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use fakes::{FakeDaemon, FakeInstance, FakeModule};
 pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{
@@ -50,23 +51,22 @@ pub use frameworks::{
     node_packages, python_venv, redmine, require_debian_package, run,
 };
 pub use frozen_disk::FrozenDisk;
-pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};
 pub use language::Language;
 pub use load::{Load, LoadReport};
-pub use neighbours::Neighbours;
 pub use nginx::Nginx;
-pub use places::{binary, interruptible, module, nginx_binary, workspace};
+pub use one_app::{ONE_APP_CONF, OneApp};
+pub use paths::{binary, interruptible, module, nginx_binary, workspace};
 pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid, signal, zombies};
 pub use response::{Head, Response};
 pub use root::{is_root, skipped};
 pub use runit::Runit;
-pub use scenery::{ONE_APP, Scene};
 pub use shifted_clock::ShiftedClock;
 pub use silent_directory::SilentDirectory;
 pub use small_disk::SmallDisk;
-pub use stage::Stage;
 pub use systemd::{Systemd, clean_debian, debian_packages};
+pub use test_dir::TestDir;
+pub use two_apps::TwoApps;
 pub use wait::{eventually, eventually_some, eventually_within, stays};
 
 /// Runs one test over all languages: `for_each_language! { fn name(language) { … } }`. A list in front, as in

@@ -13,14 +13,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::process::children;
 
 /// A stopped or flooded router never becomes idle: after this time the log is read as it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits until all pipes of the supervisor are empty, and supervisor and log writer wait for events.
 pub(crate) fn settle(supervisor: u32) {
     let began = Instant::now();
     let is_busy =
         || holds_anything(supervisor) || !is_asleep(supervisor) || !writers(supervisor).all(is_asleep);
-    while began.elapsed() < PATIENCE && is_busy() {
+    while began.elapsed() < TIMEOUT && is_busy() {
         thread::sleep(Duration::from_millis(1));
     }
 }

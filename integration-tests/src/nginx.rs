@@ -8,10 +8,10 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
-use crate::backstage::Backstage;
+use crate::context::TestContext;
 use crate::http::{Connection, Request};
 use crate::logs;
-use crate::places;
+use crate::paths;
 use crate::process::{children, in_group, is_alive, kill_9, signal};
 use crate::response::Response;
 use crate::root::is_root;
@@ -21,7 +21,7 @@ const WORKERS: usize = 2;
 
 /// One nginx: stopped or running.
 pub struct Nginx {
-    stage: Arc<Backstage>,
+    test_dir: Arc<TestContext>,
     prefix: PathBuf,
     port: u16,
     variables: Vec<(String, PathBuf)>,
@@ -30,13 +30,13 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    pub(crate) fn new(stage: &Arc<Backstage>, conf: &str) -> Self {
-        let port = stage.port();
-        let prefix = stage.dir.join(format!("nginx{port}"));
+    pub(crate) fn new(test_dir: &Arc<TestContext>, conf: &str) -> Self {
+        let port = test_dir.port();
+        let prefix = test_dir.dir.join(format!("nginx{port}"));
         fs::create_dir_all(&prefix).unwrap();
-        let nginx = Self { stage: Arc::clone(stage), prefix, port, variables: Vec::new(), group: None };
-        stage.add_log(&nginx.error_log_path());
-        stage.add_log(&nginx.prefix.join("stderr.log"));
+        let nginx = Self { test_dir: Arc::clone(test_dir), prefix, port, variables: Vec::new(), group: None };
+        test_dir.add_log(&nginx.error_log_path());
+        test_dir.add_log(&nginx.prefix.join("stderr.log"));
         nginx.configure(conf);
         nginx
     }
@@ -69,7 +69,7 @@ impl Nginx {
             panic!("nginx did not start ({status}):\n{log}");
         }
         let master = eventually_some("nginx has its pid file", || self.read_pid());
-        self.stage.add_group(master);
+        self.test_dir.add_group(master);
         self.group = Some(master);
         eventually("nginx has its workers", || self.workers().len() == WORKERS);
     }
@@ -167,8 +167,8 @@ impl Nginx {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(places::nginx_binary());
-        let (name, value) = self.stage.mark();
+        let mut command = Command::new(paths::nginx_binary());
+        let (name, value) = self.test_dir.mark();
         let stderr = File::options().create(true).append(true).open(self.prefix.join("stderr.log")).unwrap();
         command
             .arg("-p")
@@ -197,7 +197,7 @@ impl Nginx {
         let user = if is_root() { "user root;" } else { "" };
         // The module is loaded only if the configuration has its directives.
         let module = if conf.contains("passenger") {
-            format!("load_module {};", places::module().display())
+            format!("load_module {};", paths::module().display())
         } else {
             String::new()
         };
@@ -212,8 +212,8 @@ impl Nginx {
         conf.replace("%%GLOBALS%%", &globals)
             .replace("%%HTTP%%", &http)
             .replace("%%PORT%%", &self.port.to_string())
-            .replace("%%SOCKET%%", &self.stage.dir.join("fly.sock").display().to_string())
-            .replace("%%STAGE%%", &self.stage.dir.display().to_string())
+            .replace("%%SOCKET%%", &self.test_dir.dir.join("fly.sock").display().to_string())
+            .replace("%%DIR%%", &self.test_dir.dir.display().to_string())
     }
 
     fn error_log_path(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 /// A process as `/proc` describes it.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct ProcessInfo {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
     pub(crate) group: u32,
@@ -31,7 +31,7 @@ impl Memory {
 
 /// Whether the process runs; a zombie does not.
 pub fn is_alive(pid: u32) -> bool {
-    look(pid).is_some_and(|seen| !seen.zombie)
+    read_process(pid).is_some_and(|seen| !seen.zombie)
 }
 
 /// The user that a process runs as.
@@ -48,7 +48,7 @@ pub fn open_descriptors(pid: u32) -> usize {
 
 /// The process's children, their children, and so on.
 pub fn descendants(pid: u32) -> Vec<u32> {
-    let all = everyone();
+    let all = all_processes();
     let mut found = vec![pid];
     let mut at = 0;
     while at < found.len() {
@@ -71,15 +71,15 @@ pub fn signal(pid: u32, signal: Signal) {
 
 /// Every process that a test has started: in one of its process groups, with its mark in the environment, or with a
 /// working directory below the test's directory.
-pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
+pub(crate) fn started_by(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
     let me = std::process::id();
-    let mine = |seen: &Seen| {
+    let mine = |seen: &ProcessInfo| {
         groups.contains(&seen.group)
             || fs::read(format!("/proc/{}/environ", seen.pid))
                 .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()))
             || fs::read_link(format!("/proc/{}/cwd", seen.pid)).is_ok_and(|cwd| cwd.starts_with(dir))
     };
-    everyone()
+    all_processes()
         .into_iter()
         .filter(|seen| seen.pid != me && !seen.zombie && mine(seen))
         .map(|seen| seen.pid)
@@ -88,18 +88,18 @@ pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
 
 /// Members of a process group.
 pub(crate) fn in_group(group: u32) -> Vec<u32> {
-    let members = everyone().into_iter().filter(|seen| seen.group == group && !seen.zombie);
+    let members = all_processes().into_iter().filter(|seen| seen.group == group && !seen.zombie);
     members.map(|seen| seen.pid).collect()
 }
 
 /// Number of children that have exited and were not reaped.
 pub fn zombies(parent: u32) -> usize {
-    everyone().into_iter().filter(|seen| seen.parent == parent && seen.zombie).count()
+    all_processes().into_iter().filter(|seen| seen.parent == parent && seen.zombie).count()
 }
 
 /// Direct children.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let mine = everyone().into_iter().filter(|seen| seen.parent == pid && !seen.zombie);
+    let mine = all_processes().into_iter().filter(|seen| seen.parent == pid && !seen.zombie);
     mine.map(|seen| seen.pid).collect()
 }
 
@@ -109,17 +109,17 @@ pub(crate) fn title(pid: u32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
 }
 
-fn everyone() -> Vec<Seen> {
+fn all_processes() -> Vec<ProcessInfo> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(look).collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(read_process).collect()
 }
 
-fn look(pid: u32) -> Option<Seen> {
+fn read_process(pid: u32) -> Option<ProcessInfo> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may contain anything; after the last parenthesis there are only numbers.
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
     let state = words.next()?;
-    Some(Seen {
+    Some(ProcessInfo {
         pid,
         zombie: state == "Z" || state == "X",
         parent: words.next()?.parse().ok()?,

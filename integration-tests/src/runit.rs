@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::Arc;
 
-use crate::backstage::Backstage;
+use crate::context::TestContext;
 use crate::logs;
-use crate::places::{binary, workspace};
+use crate::paths::{binary, workspace};
 use crate::wait::{eventually, eventually_some};
 
 /// A service, supervised until it is dropped.
 pub struct Runit {
-    stage: Arc<Backstage>,
+    test_dir: Arc<TestContext>,
     service: PathBuf,
     runsv: Child,
 }
 
 impl Runit {
     /// Starts the service, whose daemon reads the file `config`, and waits until it runs.
-    pub(crate) fn start(stage: &Arc<Backstage>, config: &Path) -> Self {
-        let service = stage.dir.join("sv");
+    pub(crate) fn start(test_dir: &Arc<TestContext>, config: &Path) -> Self {
+        let service = test_dir.dir.join("sv");
         fs::create_dir_all(service.join("log")).unwrap();
-        let logs = stage.dir.join("svlog");
+        let logs = test_dir.dir.join("svlog");
         for name in ["run", "check", "log/run"] {
             let text = fs::read_to_string(workspace().join("packaging/runit").join(name)).unwrap();
             let text = text
@@ -34,11 +34,11 @@ impl Runit {
             let mode = Command::new("chmod").arg("755").arg(service.join(name)).status();
             assert!(mode.is_ok_and(|status| status.success()));
         }
-        stage.add_log(&logs.join("current"));
-        let (name, value) = stage.mark();
+        test_dir.add_log(&logs.join("current"));
+        let (name, value) = test_dir.mark();
         let runsv = Command::new("runsv").arg(&service).env(name, value).spawn();
         let runsv = runsv.expect("runsv cannot be started: install runit");
-        let runit = Self { stage: Arc::clone(stage), service, runsv };
+        let runit = Self { test_dir: Arc::clone(test_dir), service, runsv };
         eventually("the service is supervised", || runit.sv(&["status"]).status.success());
         runit.wait_until_up();
         runit
@@ -46,7 +46,7 @@ impl Runit {
 
     /// Runs `sv` with these arguments and the service.
     pub fn sv(&self, words: &[&str]) -> Output {
-        let registry = self.stage.dir.join("registry");
+        let registry = self.test_dir.dir.join("registry");
         let mut command = Command::new("sv");
         command.args(words).arg(&self.service).env("PASSENGER_INSTANCE_REGISTRY_DIR", registry);
         command.output().expect("sv cannot be run")
@@ -73,7 +73,7 @@ impl Runit {
 
     /// What svlogd has written.
     pub fn log(&self) -> String {
-        logs::read(&self.stage.dir.join("svlog/current"))
+        logs::read(&self.test_dir.dir.join("svlog/current"))
     }
 
     /// PID of the supervisor of services.

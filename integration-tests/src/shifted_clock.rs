@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stage::Stage;
+use crate::test_dir::TestDir;
 
 /// The clock and its library.
 pub struct ShiftedClock {
@@ -14,8 +14,8 @@ pub struct ShiftedClock {
 
 impl ShiftedClock {
     /// Creates one with the right time.
-    pub fn new(stage: &Stage) -> Self {
-        let (library, shift) = (stage.path("shifted_clock.so"), stage.path("shift"));
+    pub fn new(test_dir: &TestDir) -> Self {
+        let (library, shift) = (test_dir.path("shifted_clock.so"), test_dir.path("shift"));
         fs::write(&shift, 0_i64.to_ne_bytes()).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shifted_clock.c");
         let compiled = Command::new("gcc")

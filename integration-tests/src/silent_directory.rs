@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stage::Stage;
+use crate::test_dir::TestDir;
 
 /// The service and its library.
 pub struct SilentDirectory {
@@ -14,9 +14,9 @@ pub struct SilentDirectory {
 }
 
 impl SilentDirectory {
-    /// Creates one that answers queries for `user`, until it [hangs](Self::be_silent).
-    pub fn of(stage: &Stage, user: &str) -> Self {
-        let (library, silent) = (stage.path("silent_directory.so"), stage.path("silent"));
+    /// Creates one that answers queries for `user`, until it [hangs](Self::hang).
+    pub fn of(test_dir: &TestDir, user: &str) -> Self {
+        let (library, silent) = (test_dir.path("silent_directory.so"), test_dir.path("silent"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/silent_directory.c");
         let compiled = Command::new("gcc")
             .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC"])
@@ -30,7 +30,7 @@ impl SilentDirectory {
     }
 
     /// Makes all queries hang.
-    pub fn be_silent(&self) {
+    pub fn hang(&self) {
         fs::write(&self.silent, "").unwrap();
     }
 

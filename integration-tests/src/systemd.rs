@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::places;
+use crate::paths;
 
 /// A booted container.
 pub struct Systemd {
@@ -81,7 +81,7 @@ fn boot() -> Command {
 
 /// The files of a freshly installed Debian, created by the first call; an error if that fails.
 pub fn clean_debian() -> Result<PathBuf, String> {
-    let root = places::cache().join("clean-debian");
+    let root = paths::cache().join("clean-debian");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian.sh");
     let output = Command::new(script).arg(&root).output().map_err(|why| why.to_string())?;
     if output.status.success() {
@@ -93,7 +93,7 @@ pub fn clean_debian() -> Result<PathBuf, String> {
 
 /// Builds the Debian packages of the daemon and the module in a directory.
 pub fn debian_packages(directory: &Path) -> [PathBuf; 2] {
-    let output = Command::new(places::workspace().join("packaging/deb/build.sh")).arg(directory).output();
+    let output = Command::new(paths::workspace().join("packaging/deb/build.sh")).arg(directory).output();
     let output = output.expect("build.sh cannot be run");
     assert!(output.status.success(), "no packages: {}", String::from_utf8_lossy(&output.stderr));
     ["flying-passenger_", "libnginx-mod-http-passenger_"].map(|name| {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Timeout of a condition, long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
 #[track_caller]
@@ -14,25 +14,25 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// As [`eventually`], with another timeout.
 #[track_caller]
-pub fn eventually_within(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
-    some_within(what, patience, || condition().then_some(()));
+pub fn eventually_within(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    some_within(what, timeout, || condition().then_some(()));
 }
 
 /// Waits until `probe` returns a value, and returns it.
 #[track_caller]
 pub fn eventually_some<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    some_within(what, PATIENCE, probe)
+    some_within(what, TIMEOUT, probe)
 }
 
 #[track_caller]
-fn some_within<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+fn some_within<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
     let mut pause = Duration::from_millis(2);
     loop {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(began.elapsed() < patience, "waited {} s in vain: {what}", patience.as_secs());
+        assert!(start.elapsed() < timeout, "waited {} s in vain: {what}", timeout.as_secs());
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
@@ -41,9 +41,9 @@ fn some_within<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Opt
 /// Asserts that `condition` stays true for `span`.
 #[track_caller]
 pub fn stays(what: &str, span: Duration, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while began.elapsed() < span {
-        assert!(condition(), "ceased to hold after {} ms: {what}", began.elapsed().as_millis());
+    let start = Instant::now();
+    while start.elapsed() < span {
+        assert!(condition(), "ceased to hold after {} ms: {what}", start.elapsed().as_millis());
         thread::sleep(Duration::from_millis(20));
     }
 }

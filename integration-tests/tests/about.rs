@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stage::{Stage, binary, module, workspace};
+use test_support::{TestDir, binary, module, workspace};
 
 /// Status and what is printed of `passenger-config about` below a directory of programs.
 fn about(programs: &Path, fact: &str) -> (i32, String) {
@@ -11,7 +11,7 @@ fn about(programs: &Path, fact: &str) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
-fn told(path: PathBuf) -> (i32, String) {
+fn reported(path: PathBuf) -> (i32, String) {
     (0, path.display().to_string())
 }
 
@@ -20,16 +20,16 @@ fn nothing(status: i32) -> (i32, String) {
 }
 
 #[test]
-fn in_a_source_tree_it_tells_of_the_tree() {
+fn about_shows_paths_of_a_source_tree() {
     let programs = binary("passenger-config").parent().unwrap().to_owned();
     let loaders = workspace().join("daemon/loaders");
     for (fact, expected) in [
         ("version", (0, env!("CARGO_PKG_VERSION").to_owned())),
-        ("root", told(workspace().join("daemon"))),
-        ("resourcesdir", told(workspace().join("daemon"))),
-        ("loaders-dir", told(loaders.clone())),
-        ("nginx-module", told(module())),
-        ("support-binaries-dir", told(programs.clone())),
+        ("root", reported(workspace().join("daemon"))),
+        ("resourcesdir", reported(workspace().join("daemon"))),
+        ("loaders-dir", reported(loaders.clone())),
+        ("nginx-module", reported(module())),
+        ("support-binaries-dir", reported(programs.clone())),
         ("compiled", nothing(0)),
         ("custom-packaged", nothing(1)),
         ("installed-from-release-package", nothing(1)),
@@ -40,20 +40,20 @@ fn in_a_source_tree_it_tells_of_the_tree() {
 }
 
 #[test]
-fn where_it_was_installed_it_tells_of_the_installation() {
-    let stage = Stage::new();
-    let usr = stage.path("root/usr");
+fn about_shows_paths_of_an_installation() {
+    let test_dir = TestDir::new();
+    let usr = test_dir.path("root/usr");
     let mut make = Command::new("make");
-    make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", stage.path("root").display())]);
+    make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", test_dir.path("root").display())]);
     assert!(make.current_dir(workspace()).status().unwrap().success());
     let loaders = usr.join("share/flying-passenger/loaders");
     for (fact, expected) in [
-        ("root", told(usr.join("share/flying-passenger"))),
-        ("ruby-libdir", told(loaders.join("ruby"))),
-        ("python-libdir", told(loaders.join("python"))),
-        ("nodejs-libdir", told(loaders.join("nodejs"))),
-        ("nginx-module", told(usr.join("lib/nginx/modules/ngx_http_passenger_module.so"))),
-        ("support-binaries-dir", told(usr.join("sbin"))),
+        ("root", reported(usr.join("share/flying-passenger"))),
+        ("ruby-libdir", reported(loaders.join("ruby"))),
+        ("python-libdir", reported(loaders.join("python"))),
+        ("nodejs-libdir", reported(loaders.join("nodejs"))),
+        ("nginx-module", reported(usr.join("lib/nginx/modules/ngx_http_passenger_module.so"))),
+        ("support-binaries-dir", reported(usr.join("sbin"))),
         ("custom-packaged", nothing(0)),
         ("installed-from-release-package", nothing(1)),
     ] {
@@ -64,7 +64,7 @@ fn where_it_was_installed_it_tells_of_the_installation() {
 }
 
 #[test]
-fn old_switches_are_understood() {
+fn switches_of_passenger_are_accepted() {
     let config = |arguments: &[&str]| {
         let output = Command::new(binary("passenger-config")).args(arguments).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())

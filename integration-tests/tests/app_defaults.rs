@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use stage::{Language, Scene, Stage, eventually, for_each_language};
+use test_support::{Language, OneApp, TestDir, eventually, for_each_language};
 
 /// Every flag with a value, the setting that it is, and the value as it is shown.
 fn all(page: &str) -> Vec<(String, &'static str, Value)> {
@@ -50,8 +50,8 @@ fn all(page: &str) -> Vec<(String, &'static str, Value)> {
     ]
 }
 
-fn shown(scene: &Scene) -> Value {
-    let output = scene.daemon.tool("passenger-config", &["settings", "--json"]);
+fn shown(setup: &OneApp) -> Value {
+    let output = setup.daemon.tool("passenger-config", &["settings", "--json"]);
     serde_json::from_slice::<Value>(&output.stdout).unwrap()["app_defaults"].clone()
 }
 
@@ -62,25 +62,25 @@ fn limit_of_files(pid: u32) -> String {
 }
 
 #[test]
-fn each_flag_holds_where_nginx_says_nothing() {
+fn flags_apply_where_nginx_sets_nothing() {
     let all = all("/etc/hostname");
-    let scene = Scene::set(
+    let setup = OneApp::custom(
         "passenger_max_requests 70;",
         |daemon| all.iter().fold(daemon, |daemon, (flag, ..)| daemon.flag(flag)),
         |app| app.standard(Language::Ruby),
     );
-    let shown = shown(&scene);
+    let shown = shown(&setup);
     for (_, name, value) in &all {
         let expected = json!({ "name": name, "value": value, "source": "flag" });
         assert!(shown.as_array().unwrap().contains(&expected), "{expected} is not in {shown}");
     }
     assert_eq!(shown.as_array().unwrap().len(), all.len());
-    let answer = scene.nginx.get("/pid").expect(200);
+    let answer = setup.nginx.get("/pid").expect(200);
     assert!(answer.header("Set-Cookie").unwrap().starts_with("route="), "sticky_sessions and its cookie");
     let pid = answer.text().trim().parse().unwrap();
     assert_eq!(limit_of_files(pid), "300");
-    eventually("min_instances is 2", || scene.daemon.app_pids().len() == 2);
-    let pool = scene.daemon.tool("passenger-status", &["--show=json"]).stdout;
+    eventually("min_instances is 2", || setup.daemon.app_pids().len() == 2);
+    let pool = setup.daemon.tool("passenger-status", &["--show=json"]).stdout;
     let pool: Value = serde_json::from_slice(&pool).unwrap();
     let group = &pool["groups"][0];
     assert_eq!(group["preloader"], Value::Null, "spawn_method is direct");
@@ -91,9 +91,9 @@ fn each_flag_holds_where_nginx_says_nothing() {
 
 for_each_language! {
     [ruby, python, node]
-    fn an_interpreter_holds_for_every_app(language) {
-        let stage = Stage::new();
-        let wrapper = stage.path("interpreter");
+    fn the_interpreter_flag_applies_to_every_app(language) {
+        let test_dir = TestDir::new();
+        let wrapper = test_dir.path("interpreter");
         let (flag, program) = match language {
             Language::Ruby => ("ruby", "ruby"),
             Language::Python => ("python", "python3"),
@@ -101,21 +101,21 @@ for_each_language! {
         };
         fs::write(&wrapper, format!("#!/bin/sh\necho started by the wrapper >&2\nexec {program} \"$@\"\n")).unwrap();
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-        stage.app("app").standard(language);
-        let daemon = stage.daemon().flag(&format!("--{flag}={}", wrapper.display())).start();
-        let nginx = stage.nginx(&stage::ONE_APP.replace("%%APP%%", "")).start();
+        test_dir.app("app").standard(language);
+        let daemon = test_dir.daemon().flag(&format!("--{flag}={}", wrapper.display())).start();
+        let nginx = test_dir.nginx(&test_support::ONE_APP_CONF.replace("%%APP%%", "")).start();
         nginx.get("/pid").expect(200);
         daemon.logs_eventually("output: started by the wrapper");
     }
 }
 
 #[test]
-fn the_file_has_their_keys_and_nginx_has_the_last_word() {
+fn nginx_overrides_the_keys_of_the_configuration_file() {
     let keys = "min_instances = 3\nspawn_method = \"direct\"\nabort_websockets_on_process_shutdown = false\n";
-    let flags = |daemon: stage::DaemonBuilder| daemon.configured(keys).flag("--max-requests=9");
-    let scene = Scene::with(Language::Ruby, "passenger_min_instances 1;", flags);
-    scene.app_pid();
-    let list = shown(&scene);
+    let flags = |daemon: test_support::DaemonBuilder| daemon.configured(keys).flag("--max-requests=9");
+    let setup = OneApp::with(Language::Ruby, "passenger_min_instances 1;", flags);
+    setup.app_pid();
+    let list = shown(&setup);
     let of = |name: &str| {
         let mut all = list.as_array().unwrap().iter();
         all.find(|each| each["name"] == name).map(|each| (each["value"].clone(), each["source"].clone()))
@@ -124,36 +124,36 @@ fn the_file_has_their_keys_and_nginx_has_the_last_word() {
     assert_eq!(of("max_requests"), Some((json!(9), json!("flag"))));
     assert_eq!(of("abort_websockets_on_process_shutdown"), Some((json!(false), json!("file"))));
     let pool: Value =
-        serde_json::from_slice(&scene.daemon.tool("passenger-status", &["--show=json"]).stdout).unwrap();
+        serde_json::from_slice(&setup.daemon.tool("passenger-status", &["--show=json"]).stdout).unwrap();
     assert_eq!(pool["groups"][0]["min_instances"], 1);
-    let text = scene.daemon.tool("passenger-config", &["settings"]).stdout;
+    let text = setup.daemon.tool("passenger-config", &["settings"]).stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("\nDefaults of apps:\n"), "{text}");
 }
 
 #[test]
-fn an_app_that_does_not_start_shows_the_page_of_the_flag() {
-    let stage = Stage::new();
-    let page = stage.path("sorry.html");
+fn a_failed_start_shows_the_page_that_the_flag_selects() {
+    let test_dir = TestDir::new();
+    let page = test_dir.path("sorry.html");
     fs::write(&page, "<p>Sorry</p>").unwrap();
-    stage.app("app").ruby("raise 'broken'");
-    let _daemon = stage.daemon().flag(&format!("--custom-error-page={}", page.display())).start();
-    let nginx = stage.nginx(&stage::ONE_APP.replace("%%APP%%", "")).start();
+    test_dir.app("app").ruby("raise 'broken'");
+    let _daemon = test_dir.daemon().flag(&format!("--custom-error-page={}", page.display())).start();
+    let nginx = test_dir.nginx(&test_support::ONE_APP_CONF.replace("%%APP%%", "")).start();
     assert_eq!(nginx.get("/").expect(500).text(), "<p>Sorry</p>");
 }
 
 #[test]
-fn passengers_name_for_friendly_pages_is_taken() {
-    let stage = Stage::new();
-    stage.app("app").ruby("raise 'broken'");
-    let _daemon = stage.daemon().flag("--force-friendly-error-pages").start();
-    let nginx = stage.nginx(&stage::ONE_APP.replace("%%APP%%", "")).start();
+fn the_flag_has_an_alias_for_friendly_error_pages() {
+    let test_dir = TestDir::new();
+    test_dir.app("app").ruby("raise 'broken'");
+    let _daemon = test_dir.daemon().flag("--force-friendly-error-pages").start();
+    let nginx = test_dir.nginx(&test_support::ONE_APP_CONF.replace("%%APP%%", "")).start();
     assert!(nginx.get("/").expect(500).text().contains("broken"));
 }
 
 #[test]
-fn wrong_values_are_told_all_at_once() {
-    let output = Stage::new()
+fn all_wrong_values_are_reported_together() {
+    let output = TestDir::new()
         .daemon()
         .flag("--spawn-method=magic")
         .flag("--concurrency-model=fibre")
@@ -161,13 +161,13 @@ fn wrong_values_are_told_all_at_once() {
         .flag("--sticky-sessions=maybe")
         .output();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     for line in [
         "invalid value \"magic\" in \"--spawn-method\": must be one of \"smart\", \"smart-lv2\", \"direct\", \"conservative\"",
         "invalid value \"fibre\" in \"--concurrency-model\": must be one of \"process\", \"thread\"",
         "invalid value \"-1\" in \"--min-instances\": must be a number >= 0",
         "invalid value \"maybe\" in \"--sticky-sessions\": must be \"on\" or \"off\"",
     ] {
-        assert!(told.contains(line), "{line} is not in\n{told}");
+        assert!(reported.contains(line), "{line} is not in\n{reported}");
     }
 }

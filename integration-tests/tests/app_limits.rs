@@ -6,25 +6,27 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use stage::{App, FrameClient, Language, Neighbours, Request, Scene, Stage, eventually, open_descriptors};
+use test_support::{
+    App, FrameClient, Language, OneApp, Request, TestDir, TwoApps, eventually, open_descriptors,
+};
 
 const UPGRADE: &str = "GET /bad/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 #[test]
 fn a_second_app_of_another_type_under_the_same_name_is_refused() {
-    let stage = Stage::new();
-    stage.app("node").standard(Language::Node);
+    let test_dir = TestDir::new();
+    test_dir.app("node").standard(Language::Node);
     let name = "passenger_app_group_name shared;";
-    let lines = format!("{name} }} location /node {{ root %%STAGE%%/node/public; {name}");
-    let scene = Neighbours::on(stage, &lines, |daemon| daemon, |app| app.python(FINE));
-    scene.nginx.get("/bad/").expect(200);
-    scene.nginx.get("/node/").expect(500);
-    scene.daemon.logs_eventually(
+    let lines = format!("{name} }} location /node {{ root %%DIR%%/node/public; {name}");
+    let setup = TwoApps::on(test_dir, &lines, |daemon| daemon, |app| app.python(FINE));
+    setup.nginx.get("/bad/").expect(200);
+    setup.nginx.get("/node/").expect(500);
+    setup.daemon.logs_eventually(
         "app shared: refused GET /node/: nginx's configuration describes another app of this name, of type python",
     );
-    scene.nginx.get("/bad/").expect(200);
-    scene.good_one_serves();
+    setup.nginx.get("/bad/").expect(200);
+    setup.good_app_serves();
 }
 
 const FINE: &str = "def application(environ, start_response):
@@ -35,22 +37,22 @@ const FINE: &str = "def application(environ, start_response):
 #[test]
 fn an_app_that_changes_its_type_answers_every_request_meanwhile() {
     let both = |app: App| app.standard(Language::Python).standard(Language::Node);
-    let scene = Scene::set("passenger_app_type wsgi;", |daemon| daemon, both);
-    let before = scene.app_pid();
-    scene.nginx.configure(&stage::ONE_APP.replace("%%APP%%", "passenger_app_type node;"));
-    scene.nginx.reload();
+    let setup = OneApp::custom("passenger_app_type wsgi;", |daemon| daemon, both);
+    let before = setup.app_pid();
+    setup.nginx.configure(&test_support::ONE_APP_CONF.replace("%%APP%%", "passenger_app_type node;"));
+    setup.nginx.reload();
     eventually("a process of the other type serves", || {
-        scene.nginx.get("/pid").expect(200).text().trim() != before.to_string()
+        setup.nginx.get("/pid").expect(200).text().trim() != before.to_string()
     });
 }
 
 #[test]
-fn visitors_cannot_ask_for_out_of_band_work() {
-    let scene = Scene::of(Language::Python);
-    let mut client = scene.nginx.connect();
+fn clients_cannot_request_out_of_band_work() {
+    let setup = OneApp::of(Language::Python);
+    let mut client = setup.nginx.connect();
     client.send("OOBW /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client.read_response().expect(405);
-    scene.app_pid();
+    setup.app_pid();
 }
 
 /// Writes as fast as the client reads, on the connection itself.
@@ -72,10 +74,10 @@ http.createServer((request, response) => {
 "#;
 
 #[test]
-fn interim_responses_without_end_are_a_502() {
-    let scene = Neighbours::new("", |daemon| daemon, |app| app.node(POURS));
+fn endless_interim_responses_are_a_502() {
+    let setup = TwoApps::new("", |daemon| daemon, |app| app.node(POURS));
     for path in ["/bad/interim", "/bad/hints"] {
-        let mut client = scene.ask(path);
+        let mut client = setup.ask(path);
         loop {
             let head = client.read_head();
             if head.status != 103 {
@@ -84,9 +86,9 @@ fn interim_responses_without_end_are_a_502() {
             }
         }
     }
-    scene.daemon.logs_eventually("it sent too many interim responses (1xx)");
-    scene.good_one_serves();
-    scene.nginx.get("/bad/").expect(200);
+    setup.daemon.logs_eventually("it sent too many interim responses (1xx)");
+    setup.good_app_serves();
+    setup.nginx.get("/bad/").expect(200);
 }
 
 /// Sends chunks without end, as fast as they are taken.
@@ -114,14 +116,14 @@ while True:
 ";
 
 #[test]
-fn endless_tiny_chunks_of_one_app_do_not_slow_others_down() {
+fn endless_tiny_chunks_do_not_slow_other_apps_down() {
     let lines = "passenger_app_start_command \"python3 server.py\";";
-    let scene = Neighbours::new(lines, |daemon| daemon, |app| app.file("server.py", FLOODS));
-    scene.nginx.get("/bad/").expect(200);
+    let setup = TwoApps::new(lines, |daemon| daemon, |app| app.file("server.py", FLOODS));
+    setup.nginx.get("/bad/").expect(200);
     let paths = ["/bad/tiny", "/bad/tiny", "/bad/extensions", "/bad/tiny"];
     let stop = AtomicBool::new(false);
     let read = |path: &str| {
-        let mut client = TcpStream::connect(("127.0.0.1", scene.nginx.port())).unwrap();
+        let mut client = TcpStream::connect(("127.0.0.1", setup.nginx.port())).unwrap();
         client.write_all(&Request::get(path).bytes("close")).unwrap();
         let mut room = vec![0; 1 << 16];
         while !stop.load(Ordering::Relaxed) {
@@ -132,7 +134,7 @@ fn endless_tiny_chunks_of_one_app_do_not_slow_others_down() {
     };
     let times = std::thread::scope(|threads| {
         let readers: Vec<_> = paths.iter().map(|path| threads.spawn(|| read(path))).collect();
-        let times = forty_requests(&scene);
+        let times = forty_requests(&setup);
         assert!(readers.iter().all(|reader| !reader.is_finished()), "an answer has come to an end");
         stop.store(true, Ordering::Relaxed);
         times
@@ -143,10 +145,10 @@ fn endless_tiny_chunks_of_one_app_do_not_slow_others_down() {
 }
 
 /// How long each of them took, of the app that does no harm.
-fn forty_requests(scene: &Neighbours) -> Vec<Duration> {
+fn forty_requests(setup: &TwoApps) -> Vec<Duration> {
     let one = |_| {
         let begin = Instant::now();
-        scene.good_one_serves();
+        setup.good_app_serves();
         begin.elapsed()
     };
     (0..40).map(one).collect()
@@ -154,13 +156,13 @@ fn forty_requests(scene: &Neighbours) -> Vec<Duration> {
 
 #[test]
 fn tunnels_of_one_app_leave_descriptors_for_others() {
-    let scene = Neighbours::new(
+    let setup = TwoApps::new(
         "",
         |daemon| daemon.flag("--core-file-descriptor-ulimit=200"),
         |app| app.standard(Language::Node),
     );
     let open = || {
-        let mut client = scene.nginx.connect();
+        let mut client = setup.nginx.connect();
         client.send(UPGRADE);
         let status = client.read_head().status;
         (client, status)
@@ -176,22 +178,22 @@ fn tunnels_of_one_app_leave_descriptors_for_others() {
     };
     assert_eq!(refused, 503);
     assert!(tunnels.len() >= 20, "only {} tunnels", tunnels.len());
-    scene.daemon.logs_eventually("it has as many tunnels (WebSockets) as its share of the router's");
+    setup.daemon.logs_eventually("it has as many tunnels (WebSockets) as its share of the router's");
     for _ in 0..10 {
-        scene.good_one_serves();
-        assert_eq!(scene.nginx.get("/bad/").text(), "no route /bad/", "the app answers");
+        setup.good_app_serves();
+        assert_eq!(setup.nginx.get("/bad/").text(), "no route /bad/", "the app answers");
     }
     tunnels.clear();
     eventually("there is room again", || open().1 == 101);
 }
 
 #[test]
-fn connections_that_say_nothing_are_closed() {
-    let scene = Scene::of(Language::Python);
-    scene.app_pid();
+fn idle_connections_without_a_hello_are_closed() {
+    let setup = OneApp::of(Language::Python);
+    setup.app_pid();
     let mut silent: Vec<UnixStream> = (0..100)
         .map(|_| {
-            let mut stream = UnixStream::connect(scene.stage.socket()).unwrap();
+            let mut stream = UnixStream::connect(setup.test_dir.socket()).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
             stream.write_all(b"half").unwrap();
             stream
@@ -208,18 +210,18 @@ fn connections_that_say_nothing_are_closed() {
             }
         }
     }
-    scene.daemon.logs_eventually("a frame was not complete within its time limit");
-    scene.app_pid();
+    setup.daemon.logs_eventually("a frame was not complete within its time limit");
+    setup.app_pid();
 }
 
 #[test]
-fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
-    let scene = Scene::of(Language::Python);
-    let pid = scene.app_pid();
-    let resident = || stage::Memory::resident_kib(scene.daemon.router());
-    let mut nginx = FrameClient::connect(&scene.stage.socket());
+fn apps_named_by_clients_expire_and_few_are_logged() {
+    let setup = OneApp::of(Language::Python);
+    let pid = setup.app_pid();
+    let resident = || test_support::Memory::resident_kib(setup.daemon.router());
+    let mut nginx = FrameClient::connect(&setup.test_dir.socket());
     let mut ask = |host: usize| {
-        let root = scene.stage.path(&format!("hosts/{host}"));
+        let root = setup.test_dir.path(&format!("hosts/{host}"));
         assert_eq!(nginx.get(&root, Language::Python, "/").status, 500);
     };
     (0..5000).for_each(&mut ask);
@@ -227,12 +229,12 @@ fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
     (5000..12_000).for_each(&mut ask);
     let after = resident();
     assert!(after < before + 4 * 1024, "from {before} to {after} KiB");
-    let shown = scene.daemon.status().matches("/hosts/").count();
+    let shown = setup.daemon.status().matches("/hosts/").count();
     assert!((1000..10_000).contains(&shown), "{shown} of them are shown");
-    let log = scene.daemon.log();
+    let log = setup.daemon.log();
     assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
     assert_eq!(log.matches("least recently used of").count(), 8, "{log}");
-    assert_eq!(scene.app_pid(), pid);
+    assert_eq!(setup.app_pid(), pid);
 }
 
 /// Each process leaves a child behind that holds its output open until somebody opens the gate.
@@ -247,10 +249,10 @@ def application(environ, start_response):
 #[test]
 fn outputs_that_outlive_their_processes_are_bounded() {
     let lines = "passenger_max_requests 1; passenger_spawn_method direct;";
-    let stage = Stage::new();
-    let gate = stage.path("bad/gate");
-    let scene = Neighbours::on(
-        stage,
+    let test_dir = TestDir::new();
+    let gate = test_dir.path("bad/gate");
+    let setup = TwoApps::on(
+        test_dir,
         lines,
         |daemon| daemon,
         |app| {
@@ -258,14 +260,14 @@ fn outputs_that_outlive_their_processes_are_bounded() {
             app.python(LEAVES_A_CHILD)
         },
     );
-    let router = scene.daemon.router();
+    let router = setup.daemon.router();
     let before = open_descriptors(router);
     for _ in 0..40 {
-        scene.nginx.get("/bad/").expect(200);
+        setup.nginx.get("/bad/").expect(200);
     }
     eventually("the router lets go of outputs", || open_descriptors(router) < before + 25);
-    scene.daemon.logs_eventually("child processes keep the output of more than 16 ended processes open");
-    scene.good_one_serves();
+    setup.daemon.logs_eventually("child processes keep the output of more than 16 ended processes open");
+    setup.good_app_serves();
     // Who waits for it goes.
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use stage::{App, DaemonBuilder, Scene, eventually, is_root, open_descriptors, skipped};
+use test_support::{App, DaemonBuilder, OneApp, eventually, is_root, open_descriptors, skipped};
 
 /// Prints its query, and a word when it is loaded.
 const SPEAKER: &str = "$stdout.sync = true
@@ -12,7 +12,7 @@ puts 'loaded'
 run ->(env) { puts env['QUERY_STRING']; [200, {}, [Process.pid.to_s]] }";
 
 /// The speaker with a log file, once what `lies` there is in place.
-fn scene(file: &str, lies: impl FnOnce(&App)) -> Scene {
+fn setup(file: &str, lies: impl FnOnce(&App)) -> OneApp {
     scene_with(file, lies, |daemon| daemon)
 }
 
@@ -20,18 +20,18 @@ fn scene_with(
     file: &str,
     lies: impl FnOnce(&App),
     flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
-) -> Scene {
+) -> OneApp {
     let lines =
         format!("passenger_app_log_file {file}; passenger_spawn_method direct; passenger_min_instances 2;");
-    Scene::set(&lines, flags, |app| {
+    OneApp::custom(&lines, flags, |app| {
         let app = app.ruby(SPEAKER);
         lies(&app);
         if is_root() { app.owned_by("games") } else { app }
     })
 }
 
-fn say(scene: &Scene, word: &str) -> String {
-    scene.nginx.get(&format!("/?{word}")).expect(200).text()
+fn say(setup: &OneApp, word: &str) -> String {
+    setup.nginx.get(&format!("/?{word}")).expect(200).text()
 }
 
 fn has(file: &Path, text: &str) -> bool {
@@ -39,106 +39,106 @@ fn has(file: &Path, text: &str) -> bool {
 }
 
 /// Waits until the line is in the file, and looks that it is in the daemon's log as well.
-fn said_in(scene: &Scene, file: &Path, word: &str) -> String {
-    let pid = say(scene, word);
+fn said_in(setup: &OneApp, file: &Path, word: &str) -> String {
+    let pid = say(setup, word);
     let line = format!(" app ]: App {pid} output: {word}\n");
     eventually(&format!("{word} is in {}", file.display()), || has(file, &line));
     // The router's lines come to it through the supervisor.
-    scene.daemon.logs_eventually(&line);
+    setup.daemon.logs_eventually(&line);
     pid
 }
 
 #[test]
-fn an_app_has_a_file_of_its_own_besides_the_log() {
-    let scene = scene("log/shop.log", |app| fs::create_dir(app.path("log")).unwrap());
-    let file = scene.app.path("log/shop.log");
-    let pid = said_in(&scene, &file, "hello");
-    eventually("two processes run", || scene.daemon.app_pids().len() == 2);
-    for pid in scene.daemon.app_pids() {
+fn an_app_can_have_its_own_log_file() {
+    let setup = setup("log/shop.log", |app| fs::create_dir(app.path("log")).unwrap());
+    let file = setup.app.path("log/shop.log");
+    let pid = said_in(&setup, &file, "hello");
+    eventually("two processes run", || setup.daemon.app_pids().len() == 2);
+    for pid in setup.daemon.app_pids() {
         let line = format!("App {pid} output: loaded\n");
         eventually("what was printed at the start is there", || has(&file, &line));
     }
     let found = fs::metadata(&file).unwrap();
     assert_eq!(found.permissions().mode() & 0o777, 0o640);
-    assert_eq!(found.uid(), fs::metadata(scene.app.dir()).unwrap().uid(), "it is the app's user's");
-    stage::kill_9(pid.parse().unwrap());
+    assert_eq!(found.uid(), fs::metadata(setup.app.dir()).unwrap().uid(), "it is the app's user's");
+    test_support::kill_9(pid.parse().unwrap());
     eventually("it is replaced", || {
-        let pids = scene.daemon.app_pids();
+        let pids = setup.daemon.app_pids();
         pids.len() == 2 && !pids.contains(&pid.parse().unwrap())
     });
-    said_in(&scene, &file, "after-a-crash");
-    scene.daemon.kill_router();
-    said_in(&scene, &file, "after-another-router");
+    said_in(&setup, &file, "after-a-crash");
+    setup.daemon.kill_router();
+    said_in(&setup, &file, "after-another-router");
 }
 
 #[test]
 fn after_a_rotation_lines_go_to_a_new_file() {
-    let scene = scene("shop.log", |_| ());
-    let (file, renamed) = (scene.app.path("shop.log"), scene.app.path("shop.log.1"));
-    said_in(&scene, &file, "before");
+    let setup = setup("shop.log", |_| ());
+    let (file, renamed) = (setup.app.path("shop.log"), setup.app.path("shop.log.1"));
+    said_in(&setup, &file, "before");
     fs::rename(&file, &renamed).unwrap();
-    let pid = say(&scene, "renamed");
+    let pid = say(&setup, "renamed");
     eventually("lines follow the file", || has(&renamed, &format!("App {pid} output: renamed\n")));
-    assert!(scene.daemon.tool("passenger-config", &["reopen-logs"]).status.success());
+    assert!(setup.daemon.tool("passenger-config", &["reopen-logs"]).status.success());
     eventually("there is a new file", || file.exists());
-    eventually("lines go there", || has(&file, &format!("App {} output: after\n", say(&scene, "after"))));
+    eventually("lines go there", || has(&file, &format!("App {} output: after\n", say(&setup, "after"))));
     assert!(!has(&renamed, "after"));
-    let before = open_descriptors(scene.daemon.router());
+    let before = open_descriptors(setup.daemon.router());
     for _ in 0..20 {
-        scene.daemon.tool("passenger-config", &["reopen-logs"]);
+        setup.daemon.tool("passenger-config", &["reopen-logs"]);
     }
-    eventually("the old file is closed", || open_descriptors(scene.daemon.router()) <= before + 2);
+    eventually("the old file is closed", || open_descriptors(setup.daemon.router()) <= before + 2);
 }
 
 #[test]
 fn a_file_that_cannot_be_opened_costs_a_line_in_the_log() {
-    let scene = scene("no/such/directory/shop.log", |_| ());
-    let pid = say(&scene, "hello");
-    let file = scene.app.path("no/such/directory/shop.log");
-    scene.daemon.logs_eventually(&format!(
+    let setup = setup("no/such/directory/shop.log", |_| ());
+    let pid = say(&setup, "hello");
+    let file = setup.app.path("no/such/directory/shop.log");
+    setup.daemon.logs_eventually(&format!(
         "cannot use passenger_app_log_file {}: No such file or directory",
         file.display()
     ));
-    scene.daemon.logs_eventually(&format!("App {pid} output: hello\n"));
+    setup.daemon.logs_eventually(&format!("App {pid} output: hello\n"));
 }
 
 #[test]
-fn what_is_no_plain_file_is_refused() {
+fn only_a_regular_file_is_accepted() {
     let mut reader = None;
-    let scene = scene("pipe", |app| {
+    let setup = setup("pipe", |app| {
         let pipe = app.path("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         // Somebody holds its other end and reads nothing.
         reader = fs::File::options().read(true).write(true).open(&pipe).ok();
     });
     assert!(reader.is_some());
-    say(&scene, "hello");
-    scene.daemon.logs_eventually("it is not a regular file");
+    say(&setup, "hello");
+    setup.daemon.logs_eventually("it is not a regular file");
 }
 
 #[test]
-fn an_apps_user_opens_no_file_of_others() {
+fn the_apps_user_cannot_open_files_of_other_users() {
     if !is_root() {
-        return skipped("an_apps_user_opens_no_file_of_others", "it switches users");
+        return skipped("the_apps_user_cannot_open_files_of_other_users", "it switches users");
     }
-    let scene = scene("%%STAGE%%/scratch/secret", |app| {
+    let setup = setup("%%DIR%%/scratch/secret", |app| {
         fs::write(app.path("scratch/secret"), "root's\n").unwrap();
         fs::set_permissions(app.path("scratch/secret"), fs::Permissions::from_mode(0o600)).unwrap();
     });
-    say(&scene, "hello");
-    scene.daemon.logs_eventually("/secret: Permission denied");
-    assert_eq!(fs::read_to_string(scene.stage.scratch("secret")).unwrap(), "root's\n");
+    say(&setup, "hello");
+    setup.daemon.logs_eventually("/secret: Permission denied");
+    assert_eq!(fs::read_to_string(setup.test_dir.scratch("secret")).unwrap(), "root's\n");
 }
 
 #[test]
 fn a_link_is_not_followed() {
-    let scene = scene("shop.log", |app| {
+    let setup = setup("shop.log", |app| {
         fs::write(app.path("tmp/target"), "").unwrap();
         symlink(app.path("tmp/target"), app.path("shop.log")).unwrap();
     });
-    say(&scene, "hello");
-    scene.daemon.logs_eventually("it is a symbolic link");
-    assert_eq!(fs::read_to_string(scene.app.path("tmp/target")).unwrap(), "");
+    say(&setup, "hello");
+    setup.daemon.logs_eventually("it is a symbolic link");
+    assert_eq!(fs::read_to_string(setup.app.path("tmp/target")).unwrap(), "");
 }
 
 /// Removed at the end.
@@ -156,16 +156,16 @@ fn below_var_log_root_opens_it() {
         return skipped("below_var_log_root_opens_it", "it takes root");
     }
     let file = VarLog(format!("/var/log/flying-passenger-test-{}-app.log", std::process::id()).into());
-    let scene = scene(&file.0.display().to_string(), |_| ());
-    said_in(&scene, &file.0, "hello");
+    let setup = setup(&file.0.display().to_string(), |_| ());
+    said_in(&setup, &file.0, "hello");
     assert_eq!(fs::metadata(&file.0).unwrap().uid(), 0);
 }
 
 #[test]
 fn the_file_has_the_form_of_the_log() {
-    let scene = scene_with("shop.log", |_| (), |daemon| daemon.flag("--log-format=json"));
-    let pid: u32 = say(&scene, "hello").parse().unwrap();
-    let file = scene.app.path("shop.log");
+    let setup = scene_with("shop.log", |_| (), |daemon| daemon.flag("--log-format=json"));
+    let pid: u32 = say(&setup, "hello").parse().unwrap();
+    let file = setup.app.path("shop.log");
     eventually("the line is there", || has(&file, "\"message\":\"hello\""));
     let text = fs::read_to_string(&file).unwrap();
     let line = text.lines().find(|line| line.contains("hello")).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use stage::{Request, Scene, Stage, eventually, eventually_some, is_root, skipped};
+use test_support::{OneApp, Request, TestDir, eventually, eventually_some, is_root, skipped};
 
 /// A user who is neither the app's nor the router's.
 const THIEF: u32 = 54_321;
@@ -76,8 +76,8 @@ struct Thief {
 }
 
 impl Thief {
-    fn at(stage: &Stage, host: &str, port: u16, how: &str) -> Self {
-        let output = stage.path(&format!("thief-{port}"));
+    fn at(test_dir: &TestDir, host: &str, port: u16, how: &str) -> Self {
+        let output = test_dir.path(&format!("thief-{port}"));
         let child = Command::new("/usr/bin/python3")
             .args(["-c", THIEF_SERVER, host, &port.to_string(), how])
             .uid(THIEF)
@@ -118,9 +118,9 @@ fn needs_root(test: &str) -> bool {
     !is_root()
 }
 
-fn scene(host: &str, options: &str, waits: bool) -> Scene {
+fn setup(host: &str, options: &str, waits: bool) -> OneApp {
     let server = SERVER.replace("HOST", host).replace("OPTIONS", options);
-    Scene::app("passenger_app_start_command 'python3 server.py';", |app| {
+    OneApp::app("passenger_app_start_command 'python3 server.py';", |app| {
         let app = app.file("server.py", &server);
         let app = if is_root() { app.owned_by("games") } else { app };
         if waits { app.file("wait", "") } else { app }
@@ -128,8 +128,8 @@ fn scene(host: &str, options: &str, waits: bool) -> Scene {
 }
 
 /// The ports of the processes so far.
-fn ports(scene: &Scene) -> Vec<u16> {
-    let text = fs::read_to_string(scene.app.path("ports")).unwrap_or_default();
+fn ports(setup: &OneApp) -> Vec<u16> {
+    let text = fs::read_to_string(setup.app.path("ports")).unwrap_or_default();
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
 }
 
@@ -138,31 +138,31 @@ fn private() -> Request {
 }
 
 #[test]
-fn an_app_at_the_ipv6_loopback_alone_serves() {
-    let scene = scene("::1", "", false);
-    let pid: u32 = scene.nginx.get("/").expect(200).text().parse().unwrap();
-    scene.daemon.kill_router();
-    eventually("the next router finds it", || scene.nginx.get("/").text() == pid.to_string());
+fn an_app_that_listens_on_ipv6_only_serves() {
+    let setup = setup("::1", "", false);
+    let pid: u32 = setup.nginx.get("/").expect(200).text().parse().unwrap();
+    setup.daemon.kill_router();
+    eventually("the next router finds it", || setup.nginx.get("/").text() == pid.to_string());
 }
 
 #[test]
-fn another_user_at_the_ipv4_loopback_gets_no_request() {
-    if needs_root("another_user_at_the_ipv4_loopback_gets_no_request") {
+fn a_listener_of_another_user_on_ipv4_gets_no_request() {
+    if needs_root("a_listener_of_another_user_on_ipv4_gets_no_request") {
         return;
     }
-    let scene = scene("::1", "", true);
-    let mut visitor = scene.nginx.connect();
+    let setup = setup("::1", "", true);
+    let mut visitor = setup.nginx.connect();
     visitor.send(private().bytes("close"));
-    let port = eventually_some("the app has its port", || ports(&scene).first().copied());
-    let thief = Thief::at(&scene.stage, "127.0.0.1", port, "plain");
-    scene.app.write("go", "");
+    let port = eventually_some("the app has its port", || ports(&setup).first().copied());
+    let thief = Thief::at(&setup.test_dir, "127.0.0.1", port, "plain");
+    setup.app.write("go", "");
     let text = visitor.read_response().expect(200).text();
     assert!(text.parse::<u32>().is_ok(), "{text}");
     for _ in 0..20 {
-        assert_eq!(scene.nginx.send(private()).expect(200).text(), text);
+        assert_eq!(setup.nginx.send(private()).expect(200).text(), text);
     }
     thief.assert_got_nothing();
-    scene.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
+    setup.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
 }
 
 #[test]
@@ -170,18 +170,18 @@ fn a_port_that_its_app_has_closed_gets_no_request() {
     if needs_root("a_port_that_its_app_has_closed_gets_no_request") {
         return;
     }
-    let scene = scene("127.0.0.1", "", false);
-    let first = scene.nginx.get("/close").expect(200).text();
-    let port = ports(&scene)[0];
+    let setup = setup("127.0.0.1", "", false);
+    let first = setup.nginx.get("/close").expect(200).text();
+    let port = ports(&setup)[0];
     let thief = eventually_some("the other user has the port", || {
-        let thief = Thief::at(&scene.stage, "127.0.0.1", port, "plain");
+        let thief = Thief::at(&setup.test_dir, "127.0.0.1", port, "plain");
         thief.printed().starts_with("listens").then_some(thief)
     });
-    let second = scene.nginx.send(private()).expect(200).text();
+    let second = setup.nginx.send(private()).expect(200).text();
     assert!(second.parse::<u32>().is_ok(), "{second}");
     assert_ne!(second, first, "another process serves");
     thief.assert_got_nothing();
-    scene.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
+    setup.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn another_user_does_not_share_an_apps_port() {
     }
     let shares = "listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)";
     for host in ["0.0.0.0", "127.0.0.1", "::"] {
-        let scene = scene(host, shares, false);
-        let pid = scene.nginx.get("/").expect(200).text();
-        let port = ports(&scene)[0];
-        let thieves = ["127.0.0.1", "0.0.0.0"].map(|own| Thief::at(&scene.stage, own, port, "reuseport"));
+        let setup = setup(host, shares, false);
+        let pid = setup.nginx.get("/").expect(200).text();
+        let port = ports(&setup)[0];
+        let thieves = ["127.0.0.1", "0.0.0.0"].map(|own| Thief::at(&setup.test_dir, own, port, "reuseport"));
         for _ in 0..20 {
-            assert_eq!(scene.nginx.send(private()).expect(200).text(), pid, "{host}");
+            assert_eq!(setup.nginx.send(private()).expect(200).text(), pid, "{host}");
         }
         thieves.iter().for_each(Thief::assert_got_nothing);
     }
@@ -204,9 +204,9 @@ fn another_user_does_not_share_an_apps_port() {
 
 #[test]
 fn a_port_that_all_users_can_connect_to_is_logged_once() {
-    let scene = scene("127.0.0.1", "", false);
-    scene.nginx.get("/close").expect(200);
-    scene.nginx.get("/").expect(200);
-    scene.daemon.logs_eventually("which every local user can connect to; if its program can listen");
-    assert_eq!(scene.daemon.log().matches("which every local user can connect to").count(), 1);
+    let setup = setup("127.0.0.1", "", false);
+    setup.nginx.get("/close").expect(200);
+    setup.nginx.get("/").expect(200);
+    setup.daemon.logs_eventually("which every local user can connect to; if its program can listen");
+    assert_eq!(setup.daemon.log().matches("which every local user can connect to").count(), 1);
 }

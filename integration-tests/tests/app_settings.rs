@@ -1,6 +1,6 @@
 //! Settings of an app in nginx.conf take effect in the app.
 
-use stage::{Language, Scene, Stage, for_each_language};
+use test_support::{Language, OneApp, TestDir, for_each_language};
 
 /// An app under a base URI beside a site of plain files.
 const MOUNTED: &str = r#"
@@ -11,13 +11,13 @@ const MOUNTED: &str = r#"
         passenger_fly_with %%SOCKET%%;
         server {
             listen 127.0.0.1:%%PORT%%;
-            root %%STAGE%%/site;
+            root %%DIR%%/site;
             location ~ ^/shop(/.*|$) {
                 passenger_enabled on;
                 passenger_base_uri /shop;
-                passenger_app_root %%STAGE%%/app;
-                passenger_document_root %%STAGE%%/app/public;
-                alias %%STAGE%%/app/public$1;
+                passenger_app_root %%DIR%%/app;
+                passenger_document_root %%DIR%%/app/public;
+                alias %%DIR%%/app/public$1;
                 %%APP%%
             }
         }
@@ -25,17 +25,17 @@ const MOUNTED: &str = r#"
 "#;
 
 for_each_language! {
-    fn is_told_its_environment(language) {
+    fn gets_its_environment_name(language) {
         let lines = "passenger_app_env staging; passenger_env_var FRUIT 'a pear'; passenger_env_var EMPTY '';";
-        let scene = Scene::with(language, lines, |daemon| daemon);
-        let environ = |name: &str| scene.nginx.get(&format!("/environ?name={name}")).expect(200).text();
+        let setup = OneApp::with(language, lines, |daemon| daemon);
+        let environ = |name: &str| setup.nginx.get(&format!("/environ?name={name}")).expect(200).text();
         for name in ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"] {
             assert_eq!(environ(name), "staging", "{name}");
         }
         assert_eq!(environ("FRUIT"), "a pear");
         assert_eq!(environ("EMPTY"), "");
         assert_eq!(environ("IN_PASSENGER"), "1");
-        assert_eq!(environ("PWD"), scene.app.dir().display().to_string());
+        assert_eq!(environ("PWD"), setup.app.dir().display().to_string());
         assert_eq!(environ("PASSENGER_BASE_URI"), "(unset)");
         for name in ["FLYING_PASSENGER_STARTUP_FILE", "FLYING_PASSENGER_GROUP"] {
             if language != Language::Generic {
@@ -44,28 +44,28 @@ for_each_language! {
         }
     }
 
-    fn may_have_as_many_files_open_as_it_is_allowed(language) {
-        let scene = Scene::with(language, "passenger_app_file_descriptor_ulimit 555;", |daemon| daemon);
-        let limits = std::fs::read_to_string(format!("/proc/{}/limits", scene.app_pid())).unwrap();
+    fn gets_the_configured_limit_of_open_files(language) {
+        let setup = OneApp::with(language, "passenger_app_file_descriptor_ulimit 555;", |daemon| daemon);
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", setup.app_pid())).unwrap();
         let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
         let numbers: Vec<_> = line.split_whitespace().skip(3).take(2).collect();
         assert_eq!(numbers, ["555", "555"]);
-        let of_router = std::fs::read_to_string(format!("/proc/{}/limits", scene.daemon.router())).unwrap();
+        let of_router = std::fs::read_to_string(format!("/proc/{}/limits", setup.daemon.router())).unwrap();
         assert!(!of_router.contains(" 555 "), "the daemon keeps its own");
     }
 
-    fn runs_in_production_unless_told_otherwise(language) {
-        let scene = Scene::of(language);
-        assert_eq!(scene.nginx.get("/environ?name=RACK_ENV").expect(200).text(), "production");
+    fn runs_in_production_by_default(language) {
+        let setup = OneApp::of(language);
+        assert_eq!(setup.nginx.get("/environ?name=RACK_ENV").expect(200).text(), "production");
     }
 
     fn is_mounted_under_a_base_uri(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
         app.write("public/a.txt", "a file of the app");
-        stage.app("site").file("index.html", "the site");
-        let _daemon = stage.daemon().start();
-        let nginx = stage.nginx(&MOUNTED.replace("%%APP%%", language.directives())).start();
+        test_dir.app("site").file("index.html", "the site");
+        let _daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(&MOUNTED.replace("%%APP%%", language.directives())).start();
 
         assert_eq!(nginx.get("/index.html").expect(200).text(), "the site");
         assert_eq!(nginx.get("/shop/a.txt").expect(200).text(), "a file of the app");
@@ -87,14 +87,14 @@ for_each_language! {
 }
 
 #[test]
-fn an_http_app_can_do_without_its_base_uri() {
+fn the_base_uri_can_be_removed_for_an_http_app() {
     for language in [Language::Node, Language::Generic] {
-        let stage = Stage::new();
-        stage.app("app").standard(language);
-        stage.app("site").file("index.html", "the site");
-        let _daemon = stage.daemon().start();
+        let test_dir = TestDir::new();
+        test_dir.app("app").standard(language);
+        test_dir.app("site").file("index.html", "the site");
+        let _daemon = test_dir.daemon().start();
         let lines = format!("{} passenger_strip_base_uri on;", language.directives());
-        let nginx = stage.nginx(&MOUNTED.replace("%%APP%%", &lines)).start();
+        let nginx = test_dir.nginx(&MOUNTED.replace("%%APP%%", &lines)).start();
         let env = nginx.get("/shop/env?q=1").expect(200).json();
         assert_eq!(env["url"], "/env?q=1");
         let raw = env["raw"].as_array().unwrap();
@@ -112,12 +112,12 @@ fn the_configured_interpreters_are_used() {
         (Language::Python, "passenger_python", "/usr/bin/python3"),
         (Language::Node, "passenger_nodejs", "node"),
     ] {
-        let scene = Scene::set(
-            &format!("{directive} %%STAGE%%/app/wrapper.sh;"),
+        let setup = OneApp::custom(
+            &format!("{directive} %%DIR%%/app/wrapper.sh;"),
             |daemon| daemon,
             |app| app.standard(language).file("wrapper.sh", format!("{wrapper}{program} \"$@\"\n")),
         );
-        assert_eq!(scene.nginx.get("/environ?name=WRAPPED").expect(200).text(), "yes", "{directive}");
+        assert_eq!(setup.nginx.get("/environ?name=WRAPPED").expect(200).text(), "yes", "{directive}");
     }
 }
 
@@ -128,9 +128,9 @@ fn inner_variables_win_and_outer_ones_are_inherited() {
         passenger_env_var BOTH outer;
         location / { passenger_env_var BOTH inner; }
     "#;
-    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon);
-    assert_eq!(scene.nginx.get("/environ?name=OUTER").expect(200).text(), "outer");
-    assert_eq!(scene.nginx.get("/environ?name=BOTH").expect(200).text(), "inner");
+    let setup = OneApp::with(Language::Ruby, lines, |daemon| daemon);
+    assert_eq!(setup.nginx.get("/environ?name=OUTER").expect(200).text(), "outer");
+    assert_eq!(setup.nginx.get("/environ?name=BOTH").expect(200).text(), "inner");
 }
 
 #[test]
@@ -138,15 +138,15 @@ fn two_group_names_are_two_groups_of_processes() {
     let lines = r#"
         location /wait { passenger_app_group_name other; }
     "#;
-    let scene = Scene::with(Language::Python, lines, |daemon| daemon);
-    scene.stage.open_gate("now");
-    let other = scene.nginx.get("/wait?name=now").expect(200).text();
-    assert_ne!(scene.app_pid().to_string(), other);
-    assert!(scene.daemon.status().contains("\nother"), "{}", scene.daemon.status());
+    let setup = OneApp::with(Language::Python, lines, |daemon| daemon);
+    setup.test_dir.open_gate("now");
+    let other = setup.nginx.get("/wait?name=now").expect(200).text();
+    assert_ne!(setup.app_pid().to_string(), other);
+    assert!(setup.daemon.status().contains("\nother"), "{}", setup.daemon.status());
 }
 
 #[test]
-fn flies_with_an_upstream_block_and_with_a_unix_prefix() {
+fn passenger_fly_with_takes_upstreams_and_unix_paths() {
     const WAYS: &str = r#"
         %%GLOBALS%%
         events { }
@@ -155,17 +155,17 @@ fn flies_with_an_upstream_block_and_with_a_unix_prefix() {
             upstream daemon { server unix:%%SOCKET%%; keepalive 4; }
             server {
                 listen 127.0.0.1:%%PORT%%;
-                root %%STAGE%%/app/public;
+                root %%DIR%%/app/public;
                 passenger_enabled on;
                 passenger_fly_with unix:%%SOCKET%%;
                 location /pid { passenger_fly_with daemon; }
             }
         }
     "#;
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Ruby);
-    let _daemon = stage.daemon().start();
-    let nginx = stage.nginx(WAYS).start();
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Ruby);
+    let _daemon = test_dir.daemon().start();
+    let nginx = test_dir.nginx(WAYS).start();
     assert_eq!(nginx.get("/").expect(200).text(), "hello from ruby\n");
     for _ in 0..3 {
         nginx.get("/pid").expect(200);

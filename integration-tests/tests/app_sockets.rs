@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use stage::{Scene, Stage, eventually, skipped};
+use test_support::{OneApp, TestDir, eventually, skipped};
 
 /// Listens at its socket. Fills the directory as HOSTILE says as soon as `/fill` is asked for.
 const SERVER: &str = r#"
@@ -47,106 +47,103 @@ const MANY: &str = r#"
         open(f"{place}/{number}", "w").close()
 "#;
 
-fn scene(hostile: &str) -> Scene {
+fn setup(hostile: &str) -> OneApp {
     let server = SERVER.replace("HOSTILE", hostile.trim());
-    Scene::app(LINES, |app| {
+    OneApp::app(LINES, |app| {
         let app = app.file("server.py", &server);
-        if stage::is_root() { app.owned_by("games") } else { app }
+        if test_support::is_root() { app.owned_by("games") } else { app }
     })
 }
 
-fn place(scene: &Scene, path: &str) -> PathBuf {
-    let text = scene.nginx.get(path).expect(200).text();
+fn place(setup: &OneApp, path: &str) -> PathBuf {
+    let text = setup.nginx.get(path).expect(200).text();
     PathBuf::from(text.split_once(' ').expect("its PID and its directory").1)
 }
 
-fn registry(stage: &Stage) -> Vec<PathBuf> {
-    fs::read_dir(stage.path("registry")).unwrap().map(|entry| entry.unwrap().path()).collect()
+fn registry(test_dir: &TestDir) -> Vec<PathBuf> {
+    fs::read_dir(test_dir.path("registry")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-fn restart(scene: &Scene) {
-    let root = scene.app.dir().display().to_string();
-    assert!(scene.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
+fn restart(setup: &OneApp) {
+    let root = setup.app.dir().display().to_string();
+    assert!(setup.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
 }
 
 #[test]
-fn what_an_app_puts_beside_its_socket_goes_with_its_process() {
-    let scene = scene(TREE);
-    let first = place(&scene, "/fill");
-    restart(&scene);
-    let second = place(&scene, "/");
+fn files_beside_an_apps_socket_are_removed_with_its_process() {
+    let setup = setup(TREE);
+    let first = place(&setup, "/fill");
+    restart(&setup);
+    let second = place(&setup, "/");
     assert_ne!(second, first);
     eventually("all of the first process's is gone", || !first.exists());
-    assert!(!scene.daemon.log().contains("cannot be removed"), "{}", scene.daemon.log());
+    assert!(!setup.daemon.log().contains("cannot be removed"), "{}", setup.daemon.log());
 }
 
 #[test]
-fn an_app_keeps_no_instance_directory_from_being_removed() {
-    let mut scene = scene(TREE);
-    let place = place(&scene, "/fill");
-    scene.daemon.stop();
-    assert_eq!(registry(&scene.stage), Vec::<PathBuf>::new());
+fn an_app_cannot_prevent_removal_of_the_instance_directory() {
+    let mut setup = setup(TREE);
+    let place = place(&setup, "/fill");
+    setup.daemon.stop();
+    assert_eq!(registry(&setup.test_dir), Vec::<PathBuf>::new());
     eventually("its own directory is gone, too", || !place.parent().unwrap().exists());
 }
 
 #[test]
 fn the_instance_directory_is_not_writable_for_an_app() {
-    let scene = scene("pass");
-    let place = place(&scene, "/");
-    let registry = scene.stage.path("registry");
+    let setup = setup("pass");
+    let place = place(&setup, "/");
+    let registry = setup.test_dir.path("registry");
     assert!(!place.starts_with(&registry), "{} is not for apps", place.display());
 }
 
 #[test]
-fn many_files_of_an_app_hold_no_other_app_up() {
-    let scene = scene(MANY);
-    let first = place(&scene, "/fill");
+fn many_files_of_one_app_do_not_delay_another() {
+    let setup = setup(MANY);
+    let first = place(&setup, "/fill");
     assert!(fs::read_dir(&first).unwrap().count() > 20_000);
-    restart(&scene);
-    place(&scene, "/");
+    restart(&setup);
+    place(&setup, "/");
     // Orders of the router are answered meanwhile: another process is started and ready.
-    restart(&scene);
-    place(&scene, "/");
+    restart(&setup);
+    place(&setup, "/");
     eventually("the files are gone", || !first.exists());
 }
 
 #[test]
-fn another_user_cannot_take_the_place_of_the_sockets_directory() {
-    let scene = scene("pass");
-    let first = place(&scene, "/");
+fn another_user_cannot_replace_the_sockets_directory() {
+    let setup = setup("pass");
+    let first = place(&setup, "/");
     let top = first.parent().expect("the directory of all sockets").to_owned();
-    restart(&scene);
+    restart(&setup);
     eventually("the first process's directory is gone", || !first.exists());
     assert!(top.is_dir(), "it stays between two processes");
-    assert_eq!(place(&scene, "/").parent(), Some(top.as_path()));
-    if !stage::is_root() {
-        return skipped(
-            "another_user_cannot_take_the_place_of_the_sockets_directory",
-            "only root gives files away",
-        );
+    assert_eq!(place(&setup, "/").parent(), Some(top.as_path()));
+    if !test_support::is_root() {
+        return skipped("another_user_cannot_replace_the_sockets_directory", "only root gives files away");
     }
     // As a program that cleans up and another user do.
     fs::remove_dir_all(&top).unwrap();
     fs::create_dir(&top).unwrap();
     std::os::unix::fs::chown(&top, Some(12345), Some(12345)).unwrap();
-    restart(&scene);
-    let after = place(&scene, "/");
-    assert!(after.starts_with(scene.stage.path("registry")), "{}", after.display());
-    scene.daemon.logs_eventually("another user has created it");
+    restart(&setup);
+    let after = place(&setup, "/");
+    assert!(after.starts_with(setup.test_dir.path("registry")), "{}", after.display());
+    setup.daemon.logs_eventually("another user has created it");
     fs::remove_dir(&top).unwrap();
 }
 
 #[test]
-fn a_link_in_the_place_of_an_apps_socket_leads_to_no_other_socket() {
-    if !stage::is_root() {
-        return stage::skipped("a link in the place of an app's socket", "only root can switch users");
+fn a_link_in_place_of_an_apps_socket_is_not_followed() {
+    if !test_support::is_root() {
+        return test_support::skipped("a link in the place of an app's socket", "only root can switch users");
     }
-    let scene = scene("os.unlink(path); os.symlink(open('target').read(), path)");
-    let admin = registry(&scene.stage)[0].join("admin.sock");
-    scene.app.write("target", admin.display().to_string());
-    place(&scene, "/fill");
-    let response = scene.nginx.get("/pool.json");
+    let setup = setup("os.unlink(path); os.symlink(open('target').read(), path)");
+    let admin = registry(&setup.test_dir)[0].join("admin.sock");
+    setup.app.write("target", admin.display().to_string());
+    place(&setup, "/fill");
+    let response = setup.nginx.get("/pool.json");
     assert!(!response.text().contains("process"), "the router has asked itself: {}", response.text());
     assert!(response.status() >= 500 || response.text().contains("/tmp/passenger."), "{}", response.text());
-    scene.daemon.logs_eventually("not to the app's user games");
+    setup.daemon.logs_eventually("not to the app's user games");
 }

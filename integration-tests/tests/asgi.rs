@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::thread;
 
-use stage::{App, Connection, Request, Scene, eventually, require_debian_package, run};
+use test_support::{App, Connection, OneApp, Request, eventually, require_debian_package, run};
 
 const LINES: &str = "passenger_python /usr/bin/python3; passenger_max_instances 1;";
 
@@ -95,10 +95,10 @@ async def chat(socket: WebSocket):
         sign("websocket.closed", str(gone.code))
 "#;
 
-fn fastapi(lines: &str) -> Scene {
+fn fastapi(lines: &str) -> OneApp {
     require_debian_package("python3-fastapi", "/usr/share/doc/python3-fastapi");
-    let lines = format!("{LINES} passenger_env_var SCRATCH %%STAGE%%/scratch; {lines}");
-    Scene::app(&lines, |app| app.python(FASTAPI))
+    let lines = format!("{LINES} passenger_env_var SCRATCH %%DIR%%/scratch; {lines}");
+    OneApp::app(&lines, |app| app.python(FASTAPI))
 }
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -109,8 +109,8 @@ fn text(words: &str) -> Vec<u8> {
     [&[0x81, 0x80 | words.len() as u8, 0, 0, 0, 0], words.as_bytes()].concat()
 }
 
-fn chat(scene: &Scene) -> Connection {
-    let mut client = scene.nginx.connect();
+fn chat(setup: &OneApp) -> Connection {
+    let mut client = setup.nginx.connect();
     client.send(UPGRADE);
     let head = client.read_head();
     assert_eq!(head.status, 101);
@@ -125,8 +125,8 @@ fn says(client: &mut Connection, words: &str) {
 }
 
 /// So many requests that wait for each other; the PIDs that answered.
-fn meet(scene: &Scene, number: usize) -> Vec<String> {
-    let port = scene.nginx.port();
+fn meet(setup: &OneApp, number: usize) -> Vec<String> {
+    let port = setup.nginx.port();
     let path = format!("/meet?number={number}");
     let ask = || Request::get(&path).send_to(port).expect(200).text();
     thread::scope(|scope| {
@@ -137,110 +137,110 @@ fn meet(scene: &Scene, number: usize) -> Vec<String> {
 
 #[test]
 fn fastapi_answers() {
-    let scene = fastapi("");
-    let hello = scene.nginx.send(Request::get("/?a=b").header("Host", "shop.test:81")).expect(200).json();
+    let setup = fastapi("");
+    let hello = setup.nginx.send(Request::get("/?a=b").header("Host", "shop.test:81")).expect(200).json();
     assert_eq!((hello["hello"].as_str(), hello["fruit"].as_str()), (Some("fastapi"), Some("pear")));
     assert_eq!(
         (hello["url"].as_str(), hello["client"].as_str()),
         (Some("http://shop.test:81/?a=b"), Some("127.0.0.1"))
     );
-    assert_eq!(scene.nginx.get("/items/7?q=x").expect(200).json()["q"], "x");
-    assert_eq!(scene.nginx.get("/items/none").status(), 422);
-    assert_eq!(scene.nginx.get("/stream").expect(200).text(), "01234");
-    assert_eq!(scene.nginx.send(Request::new("HEAD", "/pid")).status(), 405, "as FastAPI has it");
-    let failed = scene.nginx.get("/fail");
+    assert_eq!(setup.nginx.get("/items/7?q=x").expect(200).json()["q"], "x");
+    assert_eq!(setup.nginx.get("/items/none").status(), 422);
+    assert_eq!(setup.nginx.get("/stream").expect(200).text(), "01234");
+    assert_eq!(setup.nginx.send(Request::new("HEAD", "/pid")).status(), 405, "as FastAPI has it");
+    let failed = setup.nginx.get("/fail");
     assert_eq!((failed.status(), failed.text().as_str()), (500, "Internal Server Error"));
-    scene.daemon.logs_eventually("RuntimeError: out of cheese");
+    setup.daemon.logs_eventually("RuntimeError: out of cheese");
 }
 
 #[test]
 fn an_upload_streams_in() {
-    let scene = fastapi("passenger_request_buffering off;");
+    let setup = fastapi("passenger_request_buffering off;");
     let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
-    let answer = scene.nginx.send(Request::post("/hash", body)).expect(200).json();
+    let answer = setup.nginx.send(Request::post("/hash", body)).expect(200).json();
     assert_eq!(answer["length"], 3_000_000);
 }
 
 #[test]
-fn one_process_takes_fifty_requests_at_a_time() {
-    let scene = fastapi("");
-    let pid = scene.app_pid().to_string();
-    assert!(meet(&scene, 50).iter().all(|answered| *answered == pid));
-    assert_eq!(scene.daemon.app_pids().len(), 1);
+fn one_process_serves_fifty_concurrent_requests() {
+    let setup = fastapi("");
+    let pid = setup.app_pid().to_string();
+    assert!(meet(&setup, 50).iter().all(|answered| *answered == pid));
+    assert_eq!(setup.daemon.app_pids().len(), 1);
 }
 
 #[test]
-fn the_next_router_knows_how_many_requests_it_takes() {
-    let scene = fastapi("");
-    let pid = scene.app_pid();
-    scene.daemon.kill_router();
-    assert_eq!(meet(&scene, 5), vec![pid.to_string(); 5]);
+fn a_new_router_keeps_the_concurrency_of_a_process() {
+    let setup = fastapi("");
+    let pid = setup.app_pid();
+    setup.daemon.kill_router();
+    assert_eq!(meet(&setup, 5), vec![pid.to_string(); 5]);
 }
 
 #[test]
-fn the_operator_may_say_otherwise() {
-    let scene =
+fn the_concurrency_can_be_configured() {
+    let setup =
         fastapi("passenger_force_max_concurrent_requests_per_process 2; passenger_max_request_queue_size 1;");
-    scene.app_pid();
-    let port = scene.nginx.port();
+    setup.app_pid();
+    let port = setup.nginx.port();
     let ask = |path: &'static str| thread::spawn(move || Request::get(path).send_to(port).status());
     let inside = [ask("/meet?number=3"), ask("/meet?number=3")];
-    let two_are_inside = || scene.daemon.status().matches("Sessions: 2").count() == 1;
+    let two_are_inside = || setup.daemon.status().matches("Sessions: 2").count() == 1;
     eventually("two requests are inside", two_are_inside);
     let waits = ask("/pid");
-    eventually("one waits", || scene.daemon.status().contains("Requests in queue: 1"));
-    assert_eq!(scene.nginx.get("/pid").status(), 503);
-    stage::kill_9(scene.daemon.app_pids()[0]);
+    eventually("one waits", || setup.daemon.status().contains("Requests in queue: 1"));
+    assert_eq!(setup.nginx.get("/pid").status(), 503);
+    test_support::kill_9(setup.daemon.app_pids()[0]);
     assert_eq!(inside.map(|one| one.join().unwrap()), [502, 502], "they were in the killed process");
     assert_eq!(waits.join().unwrap(), 200);
 }
 
 #[test]
-fn a_websocket_lives_beside_requests_and_hears_of_a_restart() {
-    let scene = fastapi("passenger_rolling_restarts on;");
-    let pid = scene.app_pid();
-    let mut client = chat(&scene);
+fn a_websocket_runs_beside_requests_and_ends_with_a_restart() {
+    let setup = fastapi("passenger_rolling_restarts on;");
+    let pid = setup.app_pid();
+    let mut client = chat(&setup);
     for turn in 0..20 {
         says(&mut client, &format!("message {turn}"));
-        assert_eq!(scene.app_pid(), pid);
+        assert_eq!(setup.app_pid(), pid);
     }
-    let restarted = scene.daemon.tool("passenger-config", &["restart-app", "/", "--wait"]);
+    let restarted = setup.daemon.tool("passenger-config", &["restart-app", "/", "--wait"]);
     assert!(restarted.status.success(), "{restarted:?}");
     let goodbye = client.read_to_end();
     assert_eq!(goodbye, [0x88, 2, 0x03, 0xE9], "going away");
-    eventually("the app has heard of it", || scene.stage.scratch("websocket.closed").exists());
+    eventually("the app has heard of it", || setup.test_dir.scratch("websocket.closed").exists());
     eventually("its lifespan has ended", || {
-        std::fs::read_to_string(scene.stage.scratch("shutdown")).is_ok_and(|text| text == pid.to_string())
+        std::fs::read_to_string(setup.test_dir.scratch("shutdown")).is_ok_and(|text| text == pid.to_string())
     });
-    says(&mut chat(&scene), "again");
-    assert_ne!(scene.app_pid(), pid);
+    says(&mut chat(&setup), "again");
+    assert_ne!(setup.app_pid(), pid);
 }
 
 #[test]
 fn an_app_stops_when_its_client_has_gone() {
-    let scene = fastapi("");
-    let mut client = scene.nginx.connect();
+    let setup = fastapi("");
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/endless").bytes("close"));
     client.read_exact(20_000);
     drop(client);
-    eventually("the app has stopped", || scene.stage.scratch("endless.gone").exists());
+    eventually("the app has stopped", || setup.test_dir.scratch("endless.gone").exists());
 }
 
 #[test]
-fn its_processes_are_forked_where_that_is_wanted() {
-    let scene = fastapi("passenger_spawn_method smart;");
-    let pid = scene.app_pid().to_string();
-    let status = scene.daemon.tool("passenger-status", &["--show=json"]);
+fn asgi_processes_are_forked_when_configured() {
+    let setup = fastapi("passenger_spawn_method smart;");
+    let pid = setup.app_pid().to_string();
+    let status = setup.daemon.tool("passenger-status", &["--show=json"]);
     assert!(
         String::from_utf8_lossy(&status.stdout).replace(' ', "").contains("\"preloader\":"),
         "{status:?}"
     );
-    assert_eq!(meet(&scene, 10), vec![pid; 10]);
-    says(&mut chat(&scene), "forked");
+    assert_eq!(meet(&setup, 10), vec![pid; 10]);
+    says(&mut chat(&setup), "forked");
 }
 
 #[test]
-fn django_by_its_asgi_handler() {
+fn django_runs_by_its_asgi_handler() {
     require_debian_package("python3-django", "/usr/share/doc/python3-django");
     let generated = |app: App| {
         let manage = |args: &[&str]| run(Command::new("/usr/bin/python3").args(args).current_dir(app.dir()));
@@ -265,14 +265,14 @@ urlpatterns = [path('meet', meet), path('pid', pid)]
         app.write("shop/urls.py", views);
         app.python("from shop.asgi import application\n")
     };
-    let scene = Scene::app(LINES, generated);
-    let pid = scene.app_pid().to_string();
-    assert_eq!(meet(&scene, 10), vec![pid; 10]);
-    assert_eq!(scene.nginx.get("/none").status(), 404);
+    let setup = OneApp::app(LINES, generated);
+    let pid = setup.app_pid().to_string();
+    assert_eq!(meet(&setup, 10), vec![pid; 10]);
+    assert_eq!(setup.nginx.get("/none").status(), 404);
 }
 
 #[test]
-fn the_version_of_http_is_the_clients() {
+fn the_http_version_is_that_of_the_client() {
     let asgi = r#"
 async def application(scope, receive, send):
     assert scope["type"] == "http"
@@ -285,16 +285,16 @@ def application(environ, start_response):
     return [environ["SERVER_PROTOCOL"].removeprefix("HTTP/").removesuffix(".0" if "/2" in environ["SERVER_PROTOCOL"] else "-").encode()]
 "#;
     for python in [asgi, wsgi] {
-        let scene = Scene::app(LINES, |app| app.python(python));
-        let conf = stage::ONE_APP.replace("127.0.0.1:%%PORT%%", "127.0.0.1:%%PORT%% http2");
-        let http2 = scene.stage.nginx(&conf.replace("%%APP%%", LINES)).start();
+        let setup = OneApp::app(LINES, |app| app.python(python));
+        let conf = test_support::ONE_APP_CONF.replace("127.0.0.1:%%PORT%%", "127.0.0.1:%%PORT%% http2");
+        let http2 = setup.test_dir.nginx(&conf.replace("%%APP%%", LINES)).start();
         let asked = |version: &str, port: u16| {
             let mut curl = Command::new("curl");
             curl.args(["--silent", "--show-error", "--max-time", "30", version]);
             run(curl.arg(format!("http://127.0.0.1:{port}/")))
         };
-        assert_eq!(asked("--http1.0", scene.nginx.port()), "1.0");
-        assert_eq!(asked("--http1.1", scene.nginx.port()), "1.1");
+        assert_eq!(asked("--http1.0", setup.nginx.port()), "1.0");
+        assert_eq!(asked("--http1.1", setup.nginx.port()), "1.1");
         assert_eq!(asked("--http2-prior-knowledge", http2.port()), "2");
     }
 }

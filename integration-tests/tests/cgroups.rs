@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stage::{DaemonBuilder, Scene, Stage, eventually, is_alive, is_root, kill_9, skipped};
+use test_support::{DaemonBuilder, OneApp, TestDir, eventually, is_alive, is_root, kill_9, skipped};
 
 use crate::systemd::{Machine, can_boot};
 
@@ -62,35 +62,35 @@ const PARENT: &str = "run ->(env) {
   [200, {}, [\"#{Process.pid} #{child}\"]]
 }";
 
-fn scene(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Scene {
-    Scene::set(lines, flags, |app| app.ruby(PARENT))
+fn setup(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> OneApp {
+    OneApp::custom(lines, flags, |app| app.ruby(PARENT))
 }
 
-fn pids(scene: &Scene) -> (u32, u32) {
-    let text = scene.nginx.get("/").expect(200).text();
+fn pids(setup: &OneApp) -> (u32, u32) {
+    let text = setup.nginx.get("/").expect(200).text();
     let (pid, child) = text.split_once(' ').unwrap();
     (pid.parse().unwrap(), child.parse().unwrap())
 }
 
 #[test]
-fn what_an_app_leaves_running_ends_with_its_process() {
-    let Some(delegated) = Delegated::for_test("what_an_app_leaves_running_ends_with_its_process") else {
+fn children_of_an_app_end_with_its_process() {
+    let Some(delegated) = Delegated::for_test("children_of_an_app_end_with_its_process") else {
         return;
     };
     for method in ["direct", "smart"] {
         let lines = format!("passenger_spawn_method {method};");
-        let scene = scene(&lines, |daemon| daemon.in_cgroup(&delegated.0).flag("--cgroups"));
-        let (pid, child) = pids(&scene);
+        let setup = setup(&lines, |daemon| daemon.in_cgroup(&delegated.0).flag("--cgroups"));
+        let (pid, child) = pids(&setup);
         let own = group_of(pid);
         assert!(own.rsplit('/').next().unwrap().starts_with("app-app-"), "{own}");
         assert_eq!(group_of(child), own, "{method}");
-        assert!(group_of(scene.daemon.router()).ends_with("/daemon"));
+        assert!(group_of(setup.daemon.router()).ends_with("/daemon"));
         kill_9(pid);
         eventually("what it had started has ended, too", || !is_alive(child));
-        let (next, child) = pids(&scene);
+        let (next, child) = pids(&setup);
         assert_ne!(group_of(next), own, "{method}");
-        let root = scene.app.dir().display().to_string();
-        scene.daemon.tool("passenger-config", &["restart-app", &root]);
+        let root = setup.app.dir().display().to_string();
+        setup.daemon.tool("passenger-config", &["restart-app", &root]);
         eventually("the replaced one and its child have ended", || !is_alive(next) && !is_alive(child));
         eventually("its group is gone", || {
             !delegated.groups().iter().any(|group| own.ends_with(group.as_str()))
@@ -100,46 +100,48 @@ fn what_an_app_leaves_running_ends_with_its_process() {
 }
 
 #[test]
-fn limits_hold_or_the_log_says_that_they_do_not() {
-    let Some(delegated) = Delegated::for_test("limits_hold_or_the_log_says_that_they_do_not") else { return };
+fn limits_are_enforced_or_the_log_says_otherwise() {
+    let Some(delegated) = Delegated::for_test("limits_are_enforced_or_the_log_says_otherwise") else {
+        return;
+    };
     let lines = "passenger_cgroup_memory_max 256; passenger_cgroup_tasks_max 200;";
     let glutton = "run ->(env) {
       @held = 'x' * (512 << 20) if env['PATH_INFO'] == '/eat'
       [200, {}, [Process.pid.to_s]]
     }";
     let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
-    let scene = Scene::set(lines, flags, |app| app.ruby(glutton));
-    let pid: u32 = scene.nginx.get("/").expect(200).text().parse().unwrap();
+    let setup = OneApp::custom(lines, flags, |app| app.ruby(glutton));
+    let pid: u32 = setup.nginx.get("/").expect(200).text().parse().unwrap();
     let group = delegated.0.join(group_of(pid).rsplit('/').next().unwrap());
     if delegated.has("pids") {
         assert_eq!(fs::read_to_string(group.join("pids.max")).unwrap().trim(), "200");
     } else {
-        scene.daemon.logs_eventually("the controller \"pids\" is not available, its limits are not enforced");
+        setup.daemon.logs_eventually("the controller \"pids\" is not available, its limits are not enforced");
     }
     if delegated.has("memory") {
-        assert_eq!(scene.nginx.get("/eat").status(), 502);
-        scene.daemon.logs_eventually("it exceeded its passenger_cgroup_memory_max");
-        scene.nginx.get("/").expect(200);
+        assert_eq!(setup.nginx.get("/eat").status(), 502);
+        setup.daemon.logs_eventually("it exceeded its passenger_cgroup_memory_max");
+        setup.nginx.get("/").expect(200);
     } else {
-        skipped("limits_hold_or_the_log_says_that_they_do_not", "this kernel's version 2 has no \"memory\"");
-        scene.daemon.logs_eventually("the limit memory.max = 268435456 is not enforced");
+        skipped("limits_are_enforced_or_the_log_says_otherwise", "this kernel's version 2 has no \"memory\"");
+        setup.daemon.logs_eventually("the limit memory.max = 268435456 is not enforced");
     }
 }
 
 #[test]
-fn another_program_goes_on_with_the_groups() {
-    let Some(delegated) = Delegated::for_test("another_program_goes_on_with_the_groups") else { return };
+fn an_upgraded_daemon_keeps_the_control_groups() {
+    let Some(delegated) = Delegated::for_test("an_upgraded_daemon_keeps_the_control_groups") else { return };
     let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
-    let scene = Scene::set("", flags, |app| app.ruby(PARENT));
+    let setup = OneApp::custom("", flags, |app| app.ruby(PARENT));
     let pids = || {
-        let told = scene.nginx.get("/").expect(200).text();
-        let pids: Vec<u32> = told.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        let reported = setup.nginx.get("/").expect(200).text();
+        let pids: Vec<u32> = reported.split(' ').map(|pid| pid.parse().unwrap()).collect();
         (pids[0], pids[1])
     };
     let (app, child) = pids();
     let group = group_of(app).rsplit('/').next().unwrap().to_owned();
-    scene.daemon.signal(nix::sys::signal::Signal::SIGUSR2);
-    scene.daemon.logs_eventually("takes over from");
+    setup.daemon.signal(nix::sys::signal::Signal::SIGUSR2);
+    setup.daemon.logs_eventually("takes over from");
     assert_eq!(pids().0, app);
     kill_9(app);
     eventually("what it has started ends with it", || !is_alive(child));
@@ -148,8 +150,8 @@ fn another_program_goes_on_with_the_groups() {
 }
 
 #[test]
-fn what_a_killed_daemon_has_left_is_in_nobodys_way() {
-    const NAME: &str = "what_a_killed_daemon_has_left_is_in_nobodys_way";
+fn control_groups_of_a_killed_daemon_do_no_harm() {
+    const NAME: &str = "control_groups_of_a_killed_daemon_do_no_harm";
     let Some(delegated) = Delegated::for_test(NAME) else { return };
     if CONTROLLERS.iter().any(|controller| delegated.has(controller)) {
         return skipped(
@@ -158,23 +160,23 @@ fn what_a_killed_daemon_has_left_is_in_nobodys_way() {
         );
     }
     let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
-    let mut scene = Scene::set("passenger_spawn_method direct;", flags, |app| app.ruby(PARENT));
-    let pids = |scene: &Scene| {
-        let told = scene.nginx.get("/").expect(200).text();
-        told.split(' ').map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()
+    let mut setup = OneApp::custom("passenger_spawn_method direct;", flags, |app| app.ruby(PARENT));
+    let pids = |setup: &OneApp| {
+        let reported = setup.nginx.get("/").expect(200).text();
+        reported.split(' ').map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()
     };
-    let before = pids(&scene);
+    let before = pids(&setup);
     let group = delegated.groups();
-    scene.daemon.kill();
+    setup.daemon.kill();
     eventually("the app ends with its daemon", || !is_alive(before[0]));
     assert_eq!(delegated.groups(), group, "nobody has removed it");
-    scene.daemon.start_again();
-    assert_ne!(pids(&scene)[0], before[0], "a process of the same number has a group of that name");
+    setup.daemon.start_again();
+    assert_ne!(pids(&setup)[0], before[0], "a process of the same number has a group of that name");
     eventually("what the one before has left behind has ended", || !is_alive(before[1]));
 }
 
 #[test]
-fn a_group_that_others_are_in_keeps_the_daemon_from_starting() {
+fn a_control_group_with_other_processes_is_refused() {
     let Some(delegated) = Delegated::for_test("a_group_that_others_are_in_keeps_it_from_starting") else {
         return;
     };
@@ -185,19 +187,22 @@ fn a_group_that_others_are_in_keeps_the_daemon_from_starting() {
         .unwrap();
     let procs = delegated.0.join("cgroup.procs");
     eventually("the other is in", || fs::read_to_string(&procs).is_ok_and(|pids| !pids.is_empty()));
-    let output = Stage::new().daemon().in_cgroup(&delegated.0).flag("--cgroups").output();
+    let output = TestDir::new().daemon().in_cgroup(&delegated.0).flag("--cgroups").output();
     other.kill().unwrap();
     other.wait().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("the daemon cannot start: other processes are in its control group"), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        reported.contains("the daemon cannot start: other processes are in its control group"),
+        "{reported}"
+    );
 }
 
 #[test]
-fn without_groups_a_limit_is_told_to_be_none() {
-    let scene = scene("passenger_cgroup_tasks_max 9; passenger_spawn_method direct;", |daemon| daemon);
-    let (_, child) = pids(&scene);
-    scene.daemon.logs_eventually(
+fn without_control_groups_limits_are_reported_as_ineffective() {
+    let setup = setup("passenger_cgroup_tasks_max 9; passenger_spawn_method direct;", |daemon| daemon);
+    let (_, child) = pids(&setup);
+    setup.daemon.logs_eventually(
         "passenger_cgroup_* limits are not enforced: the daemon was started without --cgroups",
     );
     kill_9(child);

@@ -1,23 +1,23 @@
 //! Changes of nginx.conf while apps run: only changes that affect processes replace them.
 
-use stage::{Language, Load, ONE_APP, Scene, Stage, eventually, for_each_language, stays};
 use std::time::Duration;
+use test_support::{Language, Load, ONE_APP_CONF, OneApp, TestDir, eventually, for_each_language, stays};
 
-fn reconfigure(scene: &Scene, language: Language, lines: &str) {
+fn reconfigure(setup: &OneApp, language: Language, lines: &str) {
     let lines = format!("{} {lines}", language.directives());
-    scene.nginx.configure(&ONE_APP.replace("%%APP%%", &lines));
-    scene.nginx.reload();
+    setup.nginx.configure(&ONE_APP_CONF.replace("%%APP%%", &lines));
+    setup.nginx.reload();
 }
 
 for_each_language! {
     fn a_changed_environment_reaches_the_app_and_no_request_is_lost(language) {
-        let scene = Scene::with(language, "passenger_env_var FRUIT apple;", |daemon| daemon);
-        let fruit = || scene.nginx.get("/environ?name=FRUIT").expect(200).text();
+        let setup = OneApp::with(language, "passenger_env_var FRUIT apple;", |daemon| daemon);
+        let fruit = || setup.nginx.get("/environ?name=FRUIT").expect(200).text();
         assert_eq!(fruit(), "apple");
-        let load = Load::on(scene.nginx.port(), "/", 4);
+        let load = Load::on(setup.nginx.port(), "/", 4);
         load.let_pass(20);
         for after in ["pear", "plum", "apple"] {
-            reconfigure(&scene, language, &format!("passenger_env_var FRUIT {after};"));
+            reconfigure(&setup, language, &format!("passenger_env_var FRUIT {after};"));
             eventually("the change has arrived", || fruit() == after);
         }
         let report = load.finish();
@@ -26,38 +26,38 @@ for_each_language! {
 }
 
 #[test]
-fn a_reload_and_what_concerns_requests_only_leave_the_process_alone() {
-    let scene = Scene::with(Language::Ruby, "", |daemon| daemon);
-    let pid = scene.app_pid();
+fn changes_of_request_settings_keep_the_process() {
+    let setup = OneApp::with(Language::Ruby, "", |daemon| daemon);
+    let pid = setup.app_pid();
     for lines in [
         "",
         "passenger_max_request_queue_size 7; passenger_read_timeout 7s;",
         "passenger_sticky_sessions on;",
     ] {
-        reconfigure(&scene, Language::Ruby, lines);
-        assert_eq!(scene.app_pid(), pid, "{lines}");
+        reconfigure(&setup, Language::Ruby, lines);
+        assert_eq!(setup.app_pid(), pid, "{lines}");
     }
 }
 
 #[test]
-fn what_the_pool_follows_counts_at_once() {
-    let scene = Scene::with(Language::Ruby, "", |daemon| daemon);
-    let pid = scene.app_pid();
-    reconfigure(&scene, Language::Ruby, "passenger_min_instances 3;");
-    assert_eq!(scene.app_pid(), pid);
-    eventually("there are three", || scene.daemon.app_pids().len() == 3);
-    reconfigure(&scene, Language::Ruby, "passenger_max_instances 1;");
-    scene.app_pid();
-    eventually("there is one", || scene.daemon.app_pids().len() == 1);
-    reconfigure(&scene, Language::Ruby, "passenger_min_instances 3;");
-    scene.app_pid();
+fn changes_of_pool_settings_apply_at_once() {
+    let setup = OneApp::with(Language::Ruby, "", |daemon| daemon);
+    let pid = setup.app_pid();
+    reconfigure(&setup, Language::Ruby, "passenger_min_instances 3;");
+    assert_eq!(setup.app_pid(), pid);
+    eventually("there are three", || setup.daemon.app_pids().len() == 3);
+    reconfigure(&setup, Language::Ruby, "passenger_max_instances 1;");
+    setup.app_pid();
+    eventually("there is one", || setup.daemon.app_pids().len() == 1);
+    reconfigure(&setup, Language::Ruby, "passenger_min_instances 3;");
+    setup.app_pid();
     eventually("there are three again, as an earlier configuration said", || {
-        scene.daemon.app_pids().len() == 3
+        setup.daemon.app_pids().len() == 3
     });
 }
 
 #[test]
-fn locations_that_describe_one_app_differently_do_not_fight() {
+fn different_locations_of_one_app_cause_no_restarts() {
     const TWO: &str = r#"
         %%GLOBALS%%
         events { }
@@ -66,7 +66,7 @@ fn locations_that_describe_one_app_differently_do_not_fight() {
             passenger_fly_with %%SOCKET%%;
             server {
                 listen 127.0.0.1:%%PORT%%;
-                root %%STAGE%%/app/public;
+                root %%DIR%%/app/public;
                 passenger_enabled on;
                 passenger_app_group_name shop;
                 location / { }
@@ -74,10 +74,10 @@ fn locations_that_describe_one_app_differently_do_not_fight() {
             }
         }
     "#;
-    let stage = Stage::new();
-    let _app = stage.app("app").standard(Language::Ruby);
-    let daemon = stage.daemon().start();
-    let nginx = stage.nginx(TWO).start();
+    let test_dir = TestDir::new();
+    let _app = test_dir.app("app").standard(Language::Ruby);
+    let daemon = test_dir.daemon().start();
+    let nginx = test_dir.nginx(TWO).start();
     let pid = || nginx.get("/pid").expect(200).text();
     let both = || {
         nginx.get("/environ?name=FRUIT").expect(200);

@@ -5,21 +5,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use serde_json::json;
-use stage::{Stage, is_root, skipped};
+use test_support::{TestDir, is_root, skipped};
 
-use crate::daemon_wide::Wide;
+use crate::daemon_wide::DaemonSetup;
 
-fn told(output: &Output) -> String {
+fn reported(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn a_flag_counts_more_than_the_file_and_the_file_more_than_nginx() {
+fn flags_override_the_file_and_the_file_overrides_nginx() {
     let lines = "passenger_max_pool_size 3; passenger_pool_idle_time 33; passenger_stat_throttle_rate 3;";
     let file =
         "max_pool_size = 7\npool_idle_time = 77\nshow_version_in_header = false\nshutdown_timeout = 30\n";
-    let wide = Wide::new(lines, |daemon| daemon.configured(file).flag("--max-pool-size=9"));
-    wide.daemon
+    let setup = DaemonSetup::new(lines, |daemon| daemon.configured(file).flag("--max-pool-size=9"));
+    setup
+        .daemon
         .logs_eventually("passenger_pool_idle_time 33 in nginx.conf is overridden by pool_idle_time = 77 in");
     for (name, value, source) in [
         ("max_pool_size", json!(9), "flag"),
@@ -28,18 +29,18 @@ fn a_flag_counts_more_than_the_file_and_the_file_more_than_nginx() {
         ("show_version_in_header", json!(false), "file"),
         ("socket_backlog", json!(4096), "default"),
     ] {
-        assert_eq!(wide.option(name), (value, source.to_owned()), "{name}");
+        assert_eq!(setup.option(name), (value, source.to_owned()), "{name}");
     }
-    let shown = wide.daemon.tool("passenger-config", &["config"]).stdout;
+    let shown = setup.daemon.tool("passenger-config", &["config"]).stdout;
     let shown = String::from_utf8_lossy(&shown);
     let line = shown.lines().find(|line| line.trim_start().starts_with("pool_idle_time")).unwrap();
     assert!(line.ends_with("(file)"), "{line}");
 }
 
 #[test]
-fn every_key_counts() {
-    let stage = Stage::new();
-    let (pid_file, buffers) = (stage.path("daemon.pid"), stage.path("scratch"));
+fn every_key_applies() {
+    let test_dir = TestDir::new();
+    let (pid_file, buffers) = (test_dir.path("daemon.pid"), test_dir.path("scratch"));
     let me = nix::unistd::geteuid();
     let lines = format!(
         r#"
@@ -72,12 +73,12 @@ response_buffer_high_watermark = 99
 data_buffer_dir = {buffers:?}
 "#
     );
-    let daemon = stage.daemon().configured(&lines).start();
-    let file = std::fs::read_to_string(stage.path("daemon.toml")).unwrap();
+    let daemon = test_dir.daemon().configured(&lines).start();
+    let file = std::fs::read_to_string(test_dir.path("daemon.toml")).unwrap();
     for key in ["socket_file = ", "instance_registry_dir = ", "loaders_dir = "] {
         assert!(file.contains(key), "the harness writes {key}");
     }
-    let mode = std::fs::metadata(stage.socket()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(test_dir.socket()).unwrap().permissions().mode();
     assert_eq!((mode & 0o777, pid_file.exists()), (0o640, true));
     let shown = daemon.tool("passenger-config", &["settings"]).stdout;
     let shown = String::from_utf8(shown).unwrap();
@@ -89,14 +90,14 @@ data_buffer_dir = {buffers:?}
     assert_eq!(keys.len(), 14, "all that nginx may set too, but the log file: {shown}");
     if is_root() {
         assert_eq!(
-            stage::owner_uid(daemon.router()),
+            test_support::owner_uid(daemon.router()),
             nix::unistd::User::from_name("games").unwrap().unwrap().uid.as_raw()
         );
     }
 }
 
 #[test]
-fn every_key_for_apps_counts() {
+fn every_key_for_apps_applies() {
     let lines = r#"
 cgroups = false
 ruby = "ruby"
@@ -125,8 +126,8 @@ sticky_sessions_cookie_name = "route"
 sticky_sessions_cookie_attributes = "Secure"
 abort_websockets_on_process_shutdown = false
 "#;
-    let stage = Stage::new();
-    let daemon = stage.daemon().configured(lines).start();
+    let test_dir = TestDir::new();
+    let daemon = test_dir.daemon().configured(lines).start();
     let shown = daemon.tool("passenger-config", &["settings", "--json"]).stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     let defaults = shown["app_defaults"].as_array().unwrap();
@@ -137,15 +138,15 @@ abort_websockets_on_process_shutdown = false
 }
 
 #[test]
-fn check_config_tells_every_mistake_with_its_line_and_starts_nothing() {
-    let stage = Stage::new();
+fn check_config_reports_all_errors_and_starts_nothing() {
+    let test_dir = TestDir::new();
     let wrong = "max_pool_size = 0\npool_size = 3\nshutdown_timeout = 0\nsocket_mode = 660\n\n\
                  [hooks]\nspawn_failed = \"/no/such/program\"\n";
     for action in ["check-config", "serve"] {
-        let output = stage.daemon().configured(wrong).flag(action).output();
+        let output = test_dir.daemon().configured(wrong).flag(action).output();
         assert_eq!(output.status.code(), Some(1));
-        let told = told(&output);
-        let file = stage.path("daemon.toml");
+        let reported = reported(&output);
+        let file = test_dir.path("daemon.toml");
         // Three lines with paths come first.
         for (line, begin) in [
             (4, "invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
@@ -155,40 +156,47 @@ fn check_config_tells_every_mistake_with_its_line_and_starts_nothing() {
             (10, "/no/such/program cannot be run"),
         ] {
             let place = format!("flying-passenger: {}, line {line}: ", file.display());
-            assert!(told.contains(&(place + begin)), "line {line} is not in:\n{told}");
+            assert!(reported.contains(&(place + begin)), "line {line} is not in:\n{reported}");
         }
-        assert_eq!(told.lines().count(), 5, "{told}");
+        assert_eq!(reported.lines().count(), 5, "{reported}");
     }
-    assert!(!stage.socket().exists());
+    assert!(!test_dir.socket().exists());
 }
 
 #[test]
-fn check_config_is_content_with_a_configuration_that_can_be_used() {
-    let stage = Stage::new();
-    let output = stage.daemon().configured("max_pool_size = 2\n").flag("check-config").output();
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+fn check_config_accepts_a_valid_configuration() {
+    let test_dir = TestDir::new();
+    let output = test_dir.daemon().configured("max_pool_size = 2\n").flag("check-config").output();
+    assert_eq!(output.status.code(), Some(0), "{}", reported(&output));
     assert_eq!(output.stdout, b"flying-passenger: the configuration is valid\n");
-    assert!(!stage.socket().exists());
+    assert!(!test_dir.socket().exists());
 }
 
 #[test]
-fn root_reads_no_file_that_others_may_write() {
+fn a_file_that_others_can_write_is_refused_as_root() {
     if !is_root() {
-        return skipped("root_reads_no_file_that_others_may_write", "an ordinary user reads what it can");
+        return skipped(
+            "a_file_that_others_can_write_is_refused_as_root",
+            "an ordinary user reads what it can",
+        );
     }
-    let stage = Stage::new();
-    let file = stage.path("open.toml");
+    let test_dir = TestDir::new();
+    let file = test_dir.path("open.toml");
     std::fs::write(&file, "socket_file = \"/nonexistent/socket\"\n").unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
-    let output = stage.daemon().flag(&format!("--config={}", file.display())).output();
+    let output = test_dir.daemon().flag(&format!("--config={}", file.display())).output();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told(&output).contains("others than root may write to it"), "{}", told(&output));
+    assert!(reported(&output).contains("others than root may write to it"), "{}", reported(&output));
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
-    let stage = Stage::new();
-    let output = stage.daemon().flag("--config=/nonexistent/x.toml").output();
+fn a_missing_configuration_file_is_named() {
+    let test_dir = TestDir::new();
+    let output = test_dir.daemon().flag("--config=/nonexistent/x.toml").output();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told(&output).contains("--config: /nonexistent/x.toml: No such file"), "{}", told(&output));
+    assert!(
+        reported(&output).contains("--config: /nonexistent/x.toml: No such file"),
+        "{}",
+        reported(&output)
+    );
 }

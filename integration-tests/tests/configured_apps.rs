@@ -1,8 +1,8 @@
 //! The roster of configured apps: `passenger_min_instances` processes start before the first request, removed apps are
 //! stopped, and stopping nginx changes nothing.
 
-use stage::{Daemon, Language, Nginx, Request, Stage, eventually, stays};
 use std::time::Duration;
+use test_support::{Daemon, Language, Nginx, Request, TestDir, eventually, stays};
 
 /// Servers by name, one for each app; `%%SERVERS%%` takes them.
 const CONF: &str = r#"
@@ -24,26 +24,26 @@ fn conf(servers: &[&str]) -> String {
 /// A server for the app of this name, with more lines.
 fn server(app: &str, lines: &str) -> String {
     format!(
-        "server {{ listen 127.0.0.1:%%PORT%%; server_name {app}.example; root %%STAGE%%/{app}/public;
+        "server {{ listen 127.0.0.1:%%PORT%%; server_name {app}.example; root %%DIR%%/{app}/public;
                    passenger_enabled on; {lines} }}"
     )
 }
 
-struct Scene {
+struct Setup {
     nginx: Nginx,
     daemon: Daemon,
-    stage: Stage,
+    test_dir: TestDir,
 }
 
-impl Scene {
+impl Setup {
     fn new(servers: &[&str]) -> Self {
-        let stage = Stage::new();
+        let test_dir = TestDir::new();
         for app in ["blog", "shop"] {
-            stage.app(app).standard(Language::Ruby);
+            test_dir.app(app).standard(Language::Ruby);
         }
-        let daemon = stage.daemon().start();
-        let nginx = stage.nginx(&conf(servers)).start();
-        Self { nginx, daemon, stage }
+        let daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(&conf(servers)).start();
+        Self { nginx, daemon, test_dir }
     }
 
     fn reconfigure(&self, servers: &[&str]) {
@@ -66,37 +66,37 @@ fn pid_of(nginx: &Nginx, app: &str) -> u32 {
 }
 
 #[test]
-fn processes_that_are_to_be_kept_are_there_before_the_first_request() {
-    let scene = Scene::new(&[&server("blog", "passenger_min_instances 2;"), &server("shop", "")]);
-    eventually("two processes run", || scene.daemon.app_pids().len() == 2);
-    assert!(scene.knows("blog"));
-    assert!(!scene.knows("shop"), "one without the directive waits for its first request");
-    let pid = scene.pid_of("blog");
-    assert!(scene.daemon.app_pids().contains(&pid));
+fn min_instances_run_before_the_first_request() {
+    let setup = Setup::new(&[&server("blog", "passenger_min_instances 2;"), &server("shop", "")]);
+    eventually("two processes run", || setup.daemon.app_pids().len() == 2);
+    assert!(setup.knows("blog"));
+    assert!(!setup.knows("shop"), "one without the directive waits for its first request");
+    let pid = setup.pid_of("blog");
+    assert!(setup.daemon.app_pids().contains(&pid));
 }
 
 #[test]
-fn they_are_there_again_when_the_daemon_was_restarted() {
-    let mut scene = Scene::new(&[&server("blog", "passenger_min_instances 2;")]);
-    eventually("two processes run", || scene.daemon.app_pids().len() == 2);
-    scene.daemon.stop();
-    scene.daemon.start_again();
-    eventually("two processes run again", || scene.daemon.app_pids().len() == 2);
+fn min_instances_run_after_a_daemon_restart() {
+    let mut setup = Setup::new(&[&server("blog", "passenger_min_instances 2;")]);
+    eventually("two processes run", || setup.daemon.app_pids().len() == 2);
+    setup.daemon.stop();
+    setup.daemon.start_again();
+    eventually("two processes run again", || setup.daemon.app_pids().len() == 2);
 }
 
 #[test]
-fn an_app_below_a_base_uri_is_started_as_its_requests_want_it() {
-    let stage = Stage::new();
-    stage.app("blog").standard(Language::Ruby);
-    stage.app("www").file("public/index.html", "front");
-    let mounted = "location ~ ^/blog(/.*|$) { alias %%STAGE%%/blog/public$1; passenger_base_uri /blog;
-        passenger_app_root %%STAGE%%/blog; passenger_document_root %%STAGE%%/blog/public;
+fn an_app_below_a_base_uri_starts_with_the_right_settings() {
+    let test_dir = TestDir::new();
+    test_dir.app("blog").standard(Language::Ruby);
+    test_dir.app("www").file("public/index.html", "front");
+    let mounted = "location ~ ^/blog(/.*|$) { alias %%DIR%%/blog/public$1; passenger_base_uri /blog;
+        passenger_app_root %%DIR%%/blog; passenger_document_root %%DIR%%/blog/public;
         passenger_min_instances 1; passenger_enabled on; }";
     let servers = format!(
-        "server {{ listen 127.0.0.1:%%PORT%%; server_name www.example; root %%STAGE%%/www/public; {mounted} }}"
+        "server {{ listen 127.0.0.1:%%PORT%%; server_name www.example; root %%DIR%%/www/public; {mounted} }}"
     );
-    let daemon = stage.daemon().start();
-    let nginx = stage.nginx(&conf(&[&servers])).start();
+    let daemon = test_dir.daemon().start();
+    let nginx = test_dir.nginx(&conf(&[&servers])).start();
     eventually("its process runs", || daemon.app_pids().len() == 1);
     let before = daemon.app_pids();
     let request = Request::get("/blog/pid").header("Host", "www.example");
@@ -105,83 +105,83 @@ fn an_app_below_a_base_uri_is_started_as_its_requests_want_it() {
 }
 
 #[test]
-fn an_app_that_is_taken_out_goes_away_and_the_others_stay() {
+fn an_app_removed_from_nginx_is_stopped_and_others_stay() {
     let [blog, shop] = [server("blog", "passenger_min_instances 2;"), server("shop", "")];
-    let scene = Scene::new(&[&blog, &shop]);
-    let (shop_pid, _) = (scene.pid_of("shop"), scene.pid_of("blog"));
-    eventually("three processes run", || scene.daemon.app_pids().len() == 3);
-    scene.reconfigure(&[&shop]);
-    eventually("only the shop is left", || scene.daemon.app_pids() == [shop_pid]);
-    eventually("the blog is forgotten", || !scene.knows("blog"));
-    assert_eq!(scene.pid_of("shop"), shop_pid);
+    let setup = Setup::new(&[&blog, &shop]);
+    let (shop_pid, _) = (setup.pid_of("shop"), setup.pid_of("blog"));
+    eventually("three processes run", || setup.daemon.app_pids().len() == 3);
+    setup.reconfigure(&[&shop]);
+    eventually("only the shop is left", || setup.daemon.app_pids() == [shop_pid]);
+    eventually("the blog is forgotten", || !setup.knows("blog"));
+    assert_eq!(setup.pid_of("shop"), shop_pid);
 
-    scene.reconfigure(&[&blog, &shop]);
-    eventually("the blog is back", || scene.daemon.app_pids().len() == 3);
-    scene.pid_of("blog");
-    assert_eq!(scene.pid_of("shop"), shop_pid);
+    setup.reconfigure(&[&blog, &shop]);
+    eventually("the blog is back", || setup.daemon.app_pids().len() == 3);
+    setup.pid_of("blog");
+    assert_eq!(setup.pid_of("shop"), shop_pid);
 }
 
 #[test]
-fn an_app_that_is_taken_out_finishes_its_requests() {
+fn an_app_removed_from_nginx_finishes_its_requests() {
     let [blog, shop] = [server("blog", ""), server("shop", "")];
-    let scene = Scene::new(&[&blog, &shop]);
-    let pid = scene.pid_of("blog");
+    let setup = Setup::new(&[&blog, &shop]);
+    let pid = setup.pid_of("blog");
     let gated = Request::get("/wait?name=late").header("Host", "blog.example");
-    let mut waiting = scene.nginx.connect();
+    let mut waiting = setup.nginx.connect();
     waiting.send(gated.bytes("close"));
-    eventually("the request is in the app", || scene.stage.scratch("late.arrived").exists());
-    scene.nginx.configure(&conf(&[&shop]));
-    scene.nginx.begin_reload();
-    scene
+    eventually("the request is in the app", || setup.test_dir.scratch("late.arrived").exists());
+    setup.nginx.configure(&conf(&[&shop]));
+    setup.nginx.begin_reload();
+    setup
         .daemon
         .logs_eventually("no longer in nginx's configuration; its processes end after their requests");
-    assert_eq!(scene.daemon.app_pids(), [pid]);
-    scene.stage.open_gate("late");
+    assert_eq!(setup.daemon.app_pids(), [pid]);
+    setup.test_dir.open_gate("late");
     waiting.read_response().expect(200);
-    eventually("it has gone", || scene.daemon.app_pids().is_empty());
+    eventually("it has gone", || setup.daemon.app_pids().is_empty());
 }
 
 #[test]
-fn nginx_may_stop_and_no_app_goes() {
-    let mut scene = Scene::new(&[&server("blog", ""), &server("shop", "")]);
-    let before = (scene.pid_of("blog"), scene.pid_of("shop"));
-    scene.nginx.stop();
-    stays("both run", Duration::from_millis(300), || scene.daemon.app_pids().len() == 2);
-    scene.nginx.start_again();
-    assert_eq!((scene.pid_of("blog"), scene.pid_of("shop")), before);
+fn apps_keep_running_while_nginx_is_stopped() {
+    let mut setup = Setup::new(&[&server("blog", ""), &server("shop", "")]);
+    let before = (setup.pid_of("blog"), setup.pid_of("shop"));
+    setup.nginx.stop();
+    stays("both run", Duration::from_millis(300), || setup.daemon.app_pids().len() == 2);
+    setup.nginx.start_again();
+    assert_eq!((setup.pid_of("blog"), setup.pid_of("shop")), before);
 }
 
 #[test]
-fn what_was_taken_out_while_nginx_was_stopped_goes_when_it_is_back() {
+fn apps_removed_while_nginx_was_stopped_are_stopped_later() {
     let [blog, shop] = [server("blog", ""), server("shop", "")];
-    let mut scene = Scene::new(&[&blog, &shop]);
-    let (_, shop_pid) = (scene.pid_of("blog"), scene.pid_of("shop"));
-    scene.nginx.stop();
-    scene.nginx.configure(&conf(&[&shop]));
-    scene.nginx.start_again();
-    eventually("only the shop is left", || scene.daemon.app_pids() == [shop_pid]);
+    let mut setup = Setup::new(&[&blog, &shop]);
+    let (_, shop_pid) = (setup.pid_of("blog"), setup.pid_of("shop"));
+    setup.nginx.stop();
+    setup.nginx.configure(&conf(&[&shop]));
+    setup.nginx.start_again();
+    eventually("only the shop is left", || setup.daemon.app_pids() == [shop_pid]);
 }
 
 #[test]
-fn a_second_nginx_has_apps_of_its_own() {
+fn a_second_nginx_has_its_own_apps() {
     let [blog, shop] = [server("blog", ""), server("shop", "")];
-    let mut scene = Scene::new(&[&blog]);
-    let other = scene.stage.nginx(&conf(&[&shop])).start();
-    let before = (scene.pid_of("blog"), pid_of(&other, "shop"));
-    scene.reconfigure(&[&blog]);
-    scene.nginx.stop();
+    let mut setup = Setup::new(&[&blog]);
+    let other = setup.test_dir.nginx(&conf(&[&shop])).start();
+    let before = (setup.pid_of("blog"), pid_of(&other, "shop"));
+    setup.reconfigure(&[&blog]);
+    setup.nginx.stop();
     other.reload();
     assert_eq!(pid_of(&other, "shop"), before.1);
-    scene.nginx.start_again();
-    assert_eq!((scene.pid_of("blog"), pid_of(&other, "shop")), before);
+    setup.nginx.start_again();
+    assert_eq!((setup.pid_of("blog"), pid_of(&other, "shop")), before);
 }
 
 #[test]
-fn where_only_requests_can_tell_nothing_is_taken_away() {
+fn apps_known_by_requests_only_are_not_stopped() {
     let varying = "server { listen 127.0.0.1:%%PORT%%; server_name ~^(?<app>[a-z]+)[.]example$;
-        root %%STAGE%%/$app/public; passenger_enabled on; %%MORE%% }";
-    let scene = Scene::new(&[&varying.replace("%%MORE%%", "")]);
-    let before = (scene.pid_of("blog"), scene.pid_of("shop"));
-    scene.reconfigure(&[&varying.replace("%%MORE%%", "client_max_body_size 7m;")]);
-    assert_eq!((scene.pid_of("blog"), scene.pid_of("shop")), before);
+        root %%DIR%%/$app/public; passenger_enabled on; %%MORE%% }";
+    let setup = Setup::new(&[&varying.replace("%%MORE%%", "")]);
+    let before = (setup.pid_of("blog"), setup.pid_of("shop"));
+    setup.reconfigure(&[&varying.replace("%%MORE%%", "client_max_body_size 7m;")]);
+    assert_eq!((setup.pid_of("blog"), setup.pid_of("shop")), before);
 }

@@ -3,16 +3,16 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
-use stage::{Connection, Language, Request, Scene, eventually, for_each_language};
+use test_support::{Connection, Language, OneApp, Request, eventually, for_each_language};
 
-fn ask(scene: &Scene, path: &str) -> Connection {
-    let mut client = scene.nginx.connect();
+fn ask(setup: &OneApp, path: &str) -> Connection {
+    let mut client = setup.nginx.connect();
     client.send(Request::get(path).bytes("close"));
     client
 }
 
 /// An app that leaves a sign when it ends in order.
-fn teller(language: Language) -> (&'static str, &'static str) {
+fn reporter(language: Language) -> (&'static str, &'static str) {
     match language {
         Language::Ruby => (
             "config.ru",
@@ -39,82 +39,82 @@ process.on('SIGTERM', () => process.exit(0));
 ";
 
 for_each_language! {
-    fn an_app_is_told_that_it_ends(language) {
-        let (file, source) = teller(language);
+    fn an_app_is_notified_of_its_shutdown(language) {
+        let (file, source) = reporter(language);
         let lines = language.directives();
-        let mut scene = Scene::app(lines, |app| app.file(file, source));
-        scene.app_pid();
-        let told = scene.stage.scratch("told");
-        assert!(!told.exists());
-        assert!(scene.daemon.stop().success());
-        assert!(told.exists(), "it has heard of its end");
+        let mut setup = OneApp::app(lines, |app| app.file(file, source));
+        setup.app_pid();
+        let reported = setup.test_dir.scratch("told");
+        assert!(!reported.exists());
+        assert!(setup.daemon.stop().success());
+        assert!(reported.exists(), "it has heard of its end");
     }
 }
 
 #[test]
-fn requests_under_way_and_requests_that_wait_are_answered_before_the_end() {
-    let mut scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--max-pool-size=1"));
-    let pid = scene.app_pid();
-    let mut first = ask(&scene, "/wait?name=gate");
-    eventually("it is under way", || scene.stage.scratch("gate.arrived").exists());
-    let mut waiting: Vec<_> = (0..5).map(|_| ask(&scene, "/pid")).collect();
-    eventually("others wait", || scene.daemon.status().contains("Requests in queue: 5"));
-    scene.daemon.signal(Signal::SIGTERM);
-    scene.daemon.logs_eventually("shutting down: 6 requests in progress");
-    scene.stage.open_gate("gate");
+fn active_and_queued_requests_are_served_before_shutdown() {
+    let mut setup = OneApp::with(Language::Python, "", |daemon| daemon.flag("--max-pool-size=1"));
+    let pid = setup.app_pid();
+    let mut first = ask(&setup, "/wait?name=gate");
+    eventually("it is under way", || setup.test_dir.scratch("gate.arrived").exists());
+    let mut waiting: Vec<_> = (0..5).map(|_| ask(&setup, "/pid")).collect();
+    eventually("others wait", || setup.daemon.status().contains("Requests in queue: 5"));
+    setup.daemon.signal(Signal::SIGTERM);
+    setup.daemon.logs_eventually("shutting down: 6 requests in progress");
+    setup.test_dir.open_gate("gate");
     assert_eq!(first.read_response().expect(200).text(), pid.to_string());
     for client in &mut waiting {
         assert_eq!(client.read_response().expect(200).text(), pid.to_string());
     }
-    assert!(scene.daemon.await_end().success());
+    assert!(setup.daemon.await_end().success());
 }
 
 #[test]
-fn an_answer_for_a_slow_client_is_given_whole_before_the_end() {
-    let mut scene = Scene::of(Language::Ruby);
-    scene.app_pid();
-    let mut slow = ask(&scene, "/download?mb=24");
+fn a_slow_client_gets_its_whole_response_before_shutdown() {
+    let mut setup = OneApp::of(Language::Ruby);
+    setup.app_pid();
+    let mut slow = ask(&setup, "/download?mb=24");
     let head = slow.read_head();
-    scene.daemon.signal(Signal::SIGTERM);
-    scene.daemon.logs_eventually("shutting down: 1 requests in progress");
+    setup.daemon.signal(Signal::SIGTERM);
+    setup.daemon.logs_eventually("shutting down: 1 requests in progress");
     let mut len = 0;
     assert!(slow.read_body(&head, "GET", |part| len += part.len()).unwrap());
     assert_eq!(len, 24 << 20);
-    assert!(scene.daemon.await_end().success());
+    assert!(setup.daemon.await_end().success());
 }
 
 #[test]
-fn what_does_not_finish_has_one_limit_and_not_one_for_each_step() {
+fn shutdown_has_one_time_limit_for_all_steps() {
     // Neither its request ends, nor the process when it is asked to stop.
     let ruby = "at_exit { sleep }
         run ->(env) { sleep if env['PATH_INFO'] == '/hang'; [200, {}, [Process.pid.to_s]] }";
-    let mut scene = Scene::set("", |daemon| daemon.flag("--shutdown-timeout=2"), |app| app.ruby(ruby));
-    let pid = scene.app_pid();
-    let _hangs = ask(&scene, "/hang");
-    eventually("it is under way", || scene.daemon.status().contains("Sessions: 1 "));
-    assert!(scene.daemon.stop().success());
-    let log = scene.daemon.log();
+    let mut setup = OneApp::custom("", |daemon| daemon.flag("--shutdown-timeout=2"), |app| app.ruby(ruby));
+    let pid = setup.app_pid();
+    let _hangs = ask(&setup, "/hang");
+    eventually("it is under way", || setup.daemon.status().contains("Sessions: 1 "));
+    assert!(setup.daemon.stop().success());
+    let log = setup.daemon.log();
     assert!(log.contains("1 requests did not finish within 2 s"), "{log}");
     assert!(!log.contains("the router has not finished in time"), "the router keeps to the limit:\n{log}");
     let killed = |line: &str| line.contains(&format!("process {pid} ")) && line.contains("killed");
     assert!(log.lines().any(killed), "{log}");
-    scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
+    setup.test_dir.expect_log_line(&setup.test_dir.socket().display().to_string());
 }
 
 #[test]
-fn a_second_signal_ends_everything_at_once() {
+fn a_second_signal_stops_everything_at_once() {
     for second in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut scene = Scene::of(Language::Python);
-        scene.app_pid();
-        let _hangs = ask(&scene, "/wait?name=never");
-        eventually("it is under way", || scene.stage.scratch("never.arrived").exists());
-        scene.daemon.signal(Signal::SIGTERM);
-        scene.daemon.logs_eventually("shutting down: 1 requests in progress");
-        scene.daemon.signal(second);
-        assert_eq!(scene.daemon.await_end().code(), Some(1));
-        let left: Vec<_> = fs::read_dir(scene.stage.path("registry")).unwrap().collect();
-        assert!(left.is_empty() && !scene.stage.socket().exists(), "{left:?}");
+        let mut setup = OneApp::of(Language::Python);
+        setup.app_pid();
+        let _hangs = ask(&setup, "/wait?name=never");
+        eventually("it is under way", || setup.test_dir.scratch("never.arrived").exists());
+        setup.daemon.signal(Signal::SIGTERM);
+        setup.daemon.logs_eventually("shutting down: 1 requests in progress");
+        setup.daemon.signal(second);
+        assert_eq!(setup.daemon.await_end().code(), Some(1));
+        let left: Vec<_> = fs::read_dir(setup.test_dir.path("registry")).unwrap().collect();
+        assert!(left.is_empty() && !setup.test_dir.socket().exists(), "{left:?}");
         // nginx asks once more when the answer did not come, and finds nobody.
-        scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
+        setup.test_dir.expect_log_line(&setup.test_dir.socket().display().to_string());
     }
 }

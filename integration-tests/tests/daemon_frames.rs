@@ -1,14 +1,14 @@
 //! The daemon without nginx, by frames: separates faults of the daemon from those of the module.
 
 use nix::sys::signal::Signal;
-use stage::{App, Daemon, FrameClient, Language, Stage, eventually, for_each_language, kill_9};
+use test_support::{App, Daemon, FrameClient, Language, TestDir, eventually, for_each_language, kill_9};
 
 for_each_language! {
-    fn answers_by_frames(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
-        let _daemon = stage.daemon().start();
-        let mut client = FrameClient::connect(&stage.socket());
+    fn the_daemon_answers_by_frames(language) {
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
+        let _daemon = test_dir.daemon().start();
+        let mut client = FrameClient::connect(&test_dir.socket());
         for _ in 0..20 {
             let hello = client.get(app.dir(), language, "/").text();
             assert_eq!(hello, format!("hello from {}\n", language.name()));
@@ -20,10 +20,10 @@ for_each_language! {
     }
 
     fn another_router_finds_the_process(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
-        let daemon = stage.daemon().start();
-        let pid = || FrameClient::connect(&stage.socket()).get(app.dir(), language, "/pid").text();
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
+        let daemon = test_dir.daemon().start();
+        let pid = || FrameClient::connect(&test_dir.socket()).get(app.dir(), language, "/pid").text();
         let before = pid();
         daemon.kill_router();
         assert_eq!(pid(), before);
@@ -34,32 +34,32 @@ for_each_language! {
         });
     }
 
-    fn forgets_a_request_that_is_withdrawn(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
-        let _daemon = stage.daemon().flag("--max-pool-size=1").start();
-        let mut client = FrameClient::connect(&stage.socket());
+    fn a_cancelled_request_is_dropped(language) {
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
+        let _daemon = test_dir.daemon().flag("--max-pool-size=1").start();
+        let mut client = FrameClient::connect(&test_dir.socket());
         client.ask(app.dir(), language, "/endless?name=cut", None);
-        eventually("the app has begun", || stage.scratch("cut.arrived").exists());
+        eventually("the app has begun", || test_dir.scratch("cut.arrived").exists());
         client.cancel();
-        eventually("the app's response is closed", || stage.scratch("cut.closed").exists());
-        FrameClient::connect(&stage.socket()).get(app.dir(), language, "/").text();
+        eventually("the app's response is closed", || test_dir.scratch("cut.closed").exists());
+        FrameClient::connect(&test_dir.socket()).get(app.dir(), language, "/").text();
     }
 }
 
 for_each_language! {
     [ruby]
-    fn hangs_up_on_nonsense_and_serves_on(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
-        let daemon = stage.daemon().start();
+    fn invalid_frames_close_only_their_connection(language) {
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
+        let daemon = test_dir.daemon().start();
         let router = daemon.router();
         for nonsense in [&[0xff; 12][..], &[0xff, 0xff, 0xff, 0x7f, 2, 0, 0, 0, 0, 0, 0, 0], &[5, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5]] {
-            let mut client = FrameClient::connect(&stage.socket());
+            let mut client = FrameClient::connect(&test_dir.socket());
             client.send(nonsense);
             assert!(client.is_closed(), "{nonsense:?}");
         }
-        FrameClient::connect(&stage.socket()).get(app.dir(), language, "/").text();
+        FrameClient::connect(&test_dir.socket()).get(app.dir(), language, "/").text();
         assert_eq!(daemon.router(), router, "the router has not been replaced");
     }
 }
@@ -67,17 +67,17 @@ for_each_language! {
 /// A daemon that ends, and a connection of each sort that waits for a request: one that hears a goodbye, and one that has
 /// sent nothing yet. Both are served once more.
 #[test]
-fn what_is_written_in_the_moment_of_the_goodbye_is_served() {
-    let (stage, app, mut daemon) = one_app();
-    let mut silent = FrameClient::silent(&stage.socket());
-    let mut kept = FrameClient::silent(&stage.socket());
-    kept.say_hello(true);
+fn a_request_sent_during_the_goodbye_is_served() {
+    let (test_dir, app, mut daemon) = one_app();
+    let mut silent = FrameClient::silent(&test_dir.socket());
+    let mut kept = FrameClient::silent(&test_dir.socket());
+    kept.send_hello(true);
     let pid = kept.get(app.dir(), Language::Python, "/pid").text();
     daemon.signal(Signal::SIGTERM);
     daemon.logs_eventually("shutting down");
     assert!(kept.hears_goodbye());
     assert_eq!(kept.get(app.dir(), Language::Python, "/pid").text(), pid);
-    silent.say_hello(true);
+    silent.send_hello(true);
     let answer = silent.get(app.dir(), Language::Python, "/pid");
     assert_eq!(answer.text(), pid);
     assert!(answer.is_last || silent.hears_goodbye());
@@ -86,12 +86,12 @@ fn what_is_written_in_the_moment_of_the_goodbye_is_served() {
 }
 
 #[test]
-fn who_does_not_hear_a_goodbye_or_does_not_heed_it_holds_nothing_up() {
-    let (stage, app, mut daemon) = one_app();
+fn clients_that_ignore_the_goodbye_do_not_delay_shutdown() {
+    let (test_dir, app, mut daemon) = one_app();
     let clients = [None, Some(false), Some(true)].map(|hears_goodbye| {
-        let mut client = FrameClient::silent(&stage.socket());
+        let mut client = FrameClient::silent(&test_dir.socket());
         if let Some(hears_goodbye) = hears_goodbye {
-            client.say_hello(hears_goodbye);
+            client.send_hello(hears_goodbye);
             client.get(app.dir(), Language::Python, "/").text();
         }
         client
@@ -103,19 +103,19 @@ fn who_does_not_hear_a_goodbye_or_does_not_heed_it_holds_nothing_up() {
     }
 }
 
-fn one_app() -> (Stage, App, Daemon) {
-    let stage = Stage::new();
-    let app = stage.app("app").standard(Language::Python);
-    let daemon = stage.daemon().start();
-    (stage, app, daemon)
+fn one_app() -> (TestDir, App, Daemon) {
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").standard(Language::Python);
+    let daemon = test_dir.daemon().start();
+    (test_dir, app, daemon)
 }
 
 #[test]
-fn a_daemon_asked_to_stop_kills_nobody() {
-    let stage = Stage::new();
-    let app = stage.app("app").standard(stage::Language::Ruby);
-    let mut daemon = stage.daemon().start();
-    FrameClient::connect(&stage.socket()).get(app.dir(), stage::Language::Ruby, "/").text();
+fn a_graceful_stop_kills_no_process() {
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").standard(test_support::Language::Ruby);
+    let mut daemon = test_dir.daemon().start();
+    FrameClient::connect(&test_dir.socket()).get(app.dir(), test_support::Language::Ruby, "/").text();
     let status = daemon.stop();
     assert!(status.success(), "{status}");
     assert!(!daemon.log().contains("killed"), "everybody leaves by himself:\n{}", daemon.log());

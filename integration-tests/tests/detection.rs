@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use stage::{Request, Scene, Stage};
+use test_support::{OneApp, Request, TestDir};
 
 const RUBY: &str = "run ->(env) { [200, {}, ['ruby']] }";
 const PYTHON: &str = "def application(env, start):\n    start('200 OK', [])\n    return [b'python']\n";
@@ -22,70 +22,70 @@ fn detects_in_a_fixed_order() {
             passenger_enabled on;
             server {
                 listen 127.0.0.1:%%PORT%%;
-                location /a { passenger_app_root %%STAGE%%/a; passenger_app_group_name a; }
-                location /b { passenger_app_root %%STAGE%%/b; passenger_app_group_name b; }
-                location /c { passenger_app_root %%STAGE%%/c; passenger_app_group_name c; }
-                location /d { passenger_app_root %%STAGE%%/d; passenger_app_group_name d; }
+                location /a { passenger_app_root %%DIR%%/a; passenger_app_group_name a; }
+                location /b { passenger_app_root %%DIR%%/b; passenger_app_group_name b; }
+                location /c { passenger_app_root %%DIR%%/c; passenger_app_group_name c; }
+                location /d { passenger_app_root %%DIR%%/d; passenger_app_group_name d; }
             }
         }
     "#;
-    let stage = Stage::new();
-    stage
+    let test_dir = TestDir::new();
+    test_dir
         .app("a")
         .python(PYTHON)
         .node(NODE)
         .ruby(RUBY)
         .file("generic.js", GENERIC)
         .file("Passengerfile.json", PASSENGERFILE);
-    stage.app("b").python(PYTHON).node(NODE).ruby(RUBY);
-    stage.app("c").python(PYTHON).node(NODE);
-    stage.app("d").python(PYTHON);
-    let _daemon = stage.daemon().start();
-    let nginx = stage.nginx(FIVE).start();
+    test_dir.app("b").python(PYTHON).node(NODE).ruby(RUBY);
+    test_dir.app("c").python(PYTHON).node(NODE);
+    test_dir.app("d").python(PYTHON);
+    let _daemon = test_dir.daemon().start();
+    let nginx = test_dir.nginx(FIVE).start();
     let answers = ["/a", "/b", "/c", "/d"].map(|path| nginx.get(path).expect(200).text());
     assert_eq!(answers, ["generic", "ruby", "node", "python"]);
 }
 
 #[test]
 fn a_directory_without_an_app_is_plain_nginx() {
-    let scene = Scene::app("", |app| app.file("README", "nothing here"));
-    assert_eq!(scene.nginx.get("/").status(), 403);
-    assert_eq!(scene.nginx.get("/none").status(), 404);
-    assert_eq!(scene.daemon.app_pids().len(), 0);
+    let setup = OneApp::app("", |app| app.file("README", "nothing here"));
+    assert_eq!(setup.nginx.get("/").status(), 403);
+    assert_eq!(setup.nginx.get("/none").status(), 404);
+    assert_eq!(setup.daemon.app_pids().len(), 0);
 }
 
 #[test]
 fn refuses_a_passengerfile_that_is_no_json() {
-    let scene = Scene::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    assert!(scene.nginx.error_log().contains("Passengerfile.json"), "{}", scene.nginx.error_log());
-    scene.stage.expect_log_line("Passengerfile.json");
+    let setup = OneApp::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    assert!(setup.nginx.error_log().contains("Passengerfile.json"), "{}", setup.nginx.error_log());
+    setup.test_dir.expect_log_line("Passengerfile.json");
 }
 
 #[test]
-fn a_given_type_beats_detection() {
-    let scene = Scene::app("passenger_app_type wsgi;", |app| app.ruby(RUBY).python(PYTHON));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "python");
+fn a_configured_type_overrides_detection() {
+    let setup = OneApp::app("passenger_app_type wsgi;", |app| app.ruby(RUBY).python(PYTHON));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "python");
 }
 
 #[test]
-fn type_and_startup_file_name_any_file() {
+fn type_and_startup_file_can_select_any_file() {
     let lines = "passenger_app_type node; passenger_startup_file lib/main.js;";
-    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("lib/main.js", NODE));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "node");
+    let setup = OneApp::app(lines, |app| app.ruby(RUBY).file("lib/main.js", NODE));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "node");
     let lines = "passenger_app_type rack; passenger_startup_file rack/up.ru;";
-    let scene = Scene::app(lines, |app| app.python(PYTHON).file("rack/up.ru", RUBY));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "ruby");
+    let setup = OneApp::app(lines, |app| app.python(PYTHON).file("rack/up.ru", RUBY));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "ruby");
     let lines = "passenger_app_type python; passenger_startup_file wsgi/main.py;";
-    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("wsgi/main.py", PYTHON));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "python");
+    let setup = OneApp::app(lines, |app| app.ruby(RUBY).file("wsgi/main.py", PYTHON));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "python");
 }
 
 #[test]
-fn a_start_command_beats_detection() {
+fn a_start_command_overrides_detection() {
     let lines = r#"passenger_app_start_command "node generic.js";"#;
-    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("generic.js", GENERIC));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "generic");
+    let setup = OneApp::app(lines, |app| app.ruby(RUBY).file("generic.js", GENERIC));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "generic");
 }
 
 /// Two apps without `passenger_app_type`.
@@ -98,19 +98,19 @@ const TWO_DETECTED: &str = r#"
         passenger_enabled on;
         server {
             listen 127.0.0.1:%%PORT%%;
-            location /hostile { passenger_app_root %%STAGE%%/hostile; passenger_app_group_name hostile; }
-            location / { passenger_app_root %%STAGE%%/good; passenger_app_group_name good; }
+            location /hostile { passenger_app_root %%DIR%%/hostile; passenger_app_group_name hostile; }
+            location / { passenger_app_root %%DIR%%/good; passenger_app_group_name good; }
         }
     }
 "#;
 
 #[test]
 fn a_fifo_or_terminal_as_passengerfile_does_not_hang_nginx() {
-    let stage = Stage::new();
-    let hostile = stage.app("hostile").ruby(RUBY);
-    stage.app("good").ruby(RUBY);
-    let _daemon = stage.daemon().start();
-    stage.expect_log_line("Passengerfile.json");
+    let test_dir = TestDir::new();
+    let hostile = test_dir.app("hostile").ruby(RUBY);
+    test_dir.app("good").ruby(RUBY);
+    let _daemon = test_dir.daemon().start();
+    test_dir.expect_log_line("Passengerfile.json");
     let path = hostile.path("Passengerfile.json");
     for target in [None, Some("/dev/ptmx")] {
         match target {
@@ -120,7 +120,7 @@ fn a_fifo_or_terminal_as_passengerfile_does_not_hang_nginx() {
                 std::os::unix::fs::symlink(target, &path).unwrap();
             }
         }
-        let nginx = stage.nginx(TWO_DETECTED).start();
+        let nginx = test_dir.nginx(TWO_DETECTED).start();
         // More connections than workers: each worker gets one.
         let mut connections: Vec<_> = (0..8).map(|_| nginx.connect()).collect();
         for connection in &mut connections {
@@ -142,7 +142,7 @@ const BY_HOST: &str = r#"
         passenger_fly_with %%SOCKET%%;
         server {
             listen 127.0.0.1:%%PORT%%;
-            root %%STAGE%%/sites/$host/public;
+            root %%DIR%%/sites/$host/public;
             passenger_enabled on;
             %%APP%%
         }
@@ -152,10 +152,10 @@ const BY_HOST: &str = r#"
 #[test]
 fn host_names_without_an_app_reach_no_daemon() {
     for app in ["passenger_app_type rack;", "passenger_app_start_command 'ruby -run -e httpd';"] {
-        let stage = Stage::new();
-        stage.app("sites/real").ruby(RUBY);
-        let daemon = stage.daemon().start();
-        let nginx = stage.nginx(&BY_HOST.replace("%%APP%%", app)).start();
+        let test_dir = TestDir::new();
+        test_dir.app("sites/real").ruby(RUBY);
+        let daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(&BY_HOST.replace("%%APP%%", app)).start();
         let get = |host: &str| nginx.send(Request::get("/").header("Host", host)).status();
         for number in 0..50 {
             assert_eq!(get(&format!("random{number}")), 404);

@@ -1,59 +1,59 @@
 //! Requests of an administrator to one process, without nginx.
 
-use stage::{Language, Request, Scene, eventually, for_each_language};
+use test_support::{Language, OneApp, Request, eventually, for_each_language};
 
-fn ask(scene: &Scene, pid: u32, more: &[&str]) -> (bool, String) {
+fn ask(setup: &OneApp, pid: u32, more: &[&str]) -> (bool, String) {
     let pid = pid.to_string();
     let arguments: Vec<&str> = ["ask-process", pid.as_str()].iter().chain(more).copied().collect();
-    let output = scene.daemon.tool("passenger-config", &arguments);
+    let output = setup.daemon.tool("passenger-config", &arguments);
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 for_each_language! {
-    fn each_process_can_be_asked_by_itself(language) {
-        let scene = Scene::with(language, "passenger_min_instances 2;", |daemon| daemon);
-        scene.nginx.get("/").expect(200);
-        eventually("there are two processes", || scene.daemon.app_pids().len() == 2);
-        for pid in scene.daemon.app_pids() {
-            eventually("the process is ready", || ask(&scene, pid, &["/pid"]).0);
+    fn each_process_can_be_requested_directly(language) {
+        let setup = OneApp::with(language, "passenger_min_instances 2;", |daemon| daemon);
+        setup.nginx.get("/").expect(200);
+        eventually("there are two processes", || setup.daemon.app_pids().len() == 2);
+        for pid in setup.daemon.app_pids() {
+            eventually("the process is ready", || ask(&setup, pid, &["/pid"]).0);
             for _ in 0..3 {
-                let (done, told) = ask(&scene, pid, &["/pid"]);
-                assert!(done && told.starts_with("200\n"), "{told}");
-                assert_eq!(told.split("\n\n").nth(1).map(str::trim), Some(pid.to_string().as_str()), "{told}");
+                let (done, reported) = ask(&setup, pid, &["/pid"]);
+                assert!(done && reported.starts_with("200\n"), "{reported}");
+                assert_eq!(reported.split("\n\n").nth(1).map(str::trim), Some(pid.to_string().as_str()), "{reported}");
             }
         }
-        let pid = scene.app_pid();
-        let (_, told) = ask(&scene, pid, &["/env?a=b", "--header", "X-Asks: administrator"]);
-        assert!(told.contains("administrator") && told.contains("a=b"), "{told}");
-        let (_, told) = ask(&scene, pid, &["/", "--method", "HEAD", "--json"]);
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        assert_eq!((told["status"].as_u64(), told["body"].as_str()), (Some(200), Some("")));
-        scene.nginx.get("/").expect(200);
+        let pid = setup.app_pid();
+        let (_, reported) = ask(&setup, pid, &["/env?a=b", "--header", "X-Asks: administrator"]);
+        assert!(reported.contains("administrator") && reported.contains("a=b"), "{reported}");
+        let (_, reported) = ask(&setup, pid, &["/", "--method", "HEAD", "--json"]);
+        let reported: serde_json::Value = serde_json::from_str(&reported).unwrap();
+        assert_eq!((reported["status"].as_u64(), reported["body"].as_str()), (Some(200), Some("")));
+        setup.nginx.get("/").expect(200);
     }
 }
 
 #[test]
 fn a_busy_process_answers_after_its_request() {
-    let scene = Scene::with(Language::Ruby, "passenger_max_instances 1;", |daemon| daemon);
-    let pid = scene.app_pid();
-    let mut visitor = scene.nginx.connect();
+    let setup = OneApp::with(Language::Ruby, "passenger_max_instances 1;", |daemon| daemon);
+    let pid = setup.app_pid();
+    let mut visitor = setup.nginx.connect();
     visitor.send(Request::get("/wait?name=busy").bytes("close"));
-    eventually("it is at work", || scene.stage.scratch("busy.arrived").exists());
+    eventually("it is at work", || setup.test_dir.scratch("busy.arrived").exists());
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| ask(&scene, pid, &["/pid"]));
-        eventually("the question waits", || scene.daemon.status().contains("Requests in queue: 1"));
-        scene.stage.open_gate("busy");
-        let (done, told) = asked.join().unwrap();
-        assert!(done && told.contains(&pid.to_string()), "{told}");
+        let asked = scope.spawn(|| ask(&setup, pid, &["/pid"]));
+        eventually("the question waits", || setup.daemon.status().contains("Requests in queue: 1"));
+        setup.test_dir.open_gate("busy");
+        let (done, reported) = asked.join().unwrap();
+        assert!(done && reported.contains(&pid.to_string()), "{reported}");
     });
     visitor.read_response().expect(200);
 }
 
 #[test]
-fn what_cannot_be_asked_is_named() {
-    let scene = Scene::of(Language::Python);
-    let pid = scene.app_pid();
+fn an_invalid_process_request_is_explained() {
+    let setup = OneApp::of(Language::Python);
+    let pid = setup.app_pid();
     for (arguments, why) in [
         (&["x"][..], "invalid URI: must begin with /"),
         (&["/a b"], "invalid URI: must begin with /"),
@@ -63,10 +63,10 @@ fn what_cannot_be_asked_is_named() {
         (&["/", "--header", "X-A: b\r\nX-B: c"], "invalid name or value of a header"),
         (&["/", "--header", "Content-Length: 3"], "the request has no body"),
     ] {
-        let (done, told) = ask(&scene, pid, arguments);
-        assert!(!done && told.contains(why), "{arguments:?}: {told}");
+        let (done, reported) = ask(&setup, pid, arguments);
+        assert!(!done && reported.contains(why), "{arguments:?}: {reported}");
     }
-    let (done, told) = ask(&scene, scene.daemon.pid(), &[]);
-    assert!(!done && told.contains("no process that accepts requests has this PID"), "{told}");
-    assert_eq!(scene.app_pid(), pid);
+    let (done, reported) = ask(&setup, setup.daemon.pid(), &[]);
+    assert!(!done && reported.contains("no process that accepts requests has this PID"), "{reported}");
+    assert_eq!(setup.app_pid(), pid);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stage::{Directive, Language, Nginx, Stage, documented, in_code};
+use test_support::{Directive, Language, Nginx, TestDir, documented, in_code};
 
 #[test]
 fn the_documentation_and_the_code_list_the_same_names() {
@@ -20,7 +20,7 @@ fn the_documentation_and_the_code_list_the_same_names() {
 }
 
 #[test]
-fn every_entry_says_something() {
+fn every_entry_has_a_description() {
     for each in documented() {
         assert!(each.text.len() > 15 && each.text.ends_with('.'), "{}: {:?}", each.name, each.text);
         let other = each.stands_for().map(|name| find(name).clone());
@@ -37,11 +37,11 @@ fn every_directive_is_accepted_in_every_context_it_lists() {
     // Two names of one directive on one level are a mistake, so there is a round for each further name.
     for round in 0..=2 {
         let used: Vec<_> = all.iter().filter(|each| is_used_in(round, each, &others)).collect();
-        let said = accepted(&everything(&used));
+        let printed = accepted(&everything(&used));
         for obsolete in used.iter().filter(|each| each.is_obsolete()) {
             let warning = format!("\"{}\" is obsolete and has no effect: ", obsolete.name);
-            let warned = said.matches(&warning).count();
-            assert_eq!(warned, obsolete.contexts.len(), "{warning}{said}");
+            let warned = printed.matches(&warning).count();
+            assert_eq!(warned, obsolete.contexts.len(), "{warning}{printed}");
         }
         assert!(round != 1 || used.iter().any(|each| each.name == "rails_env"));
         assert!(round != 2 || used.iter().any(|each| each.name == "rack_env"));
@@ -49,7 +49,7 @@ fn every_directive_is_accepted_in_every_context_it_lists() {
 }
 
 #[test]
-fn every_default_can_be_typed() {
+fn every_documented_default_is_accepted() {
     let all = documented();
     let defaults: Vec<String> = all
         .iter()
@@ -61,7 +61,7 @@ fn every_default_can_be_typed() {
 }
 
 #[test]
-fn a_directive_is_not_allowed_where_it_does_not_say_so() {
+fn a_directive_is_refused_in_other_contexts() {
     let all = documented();
     in_threads(&all, |nginx, each| {
         for (context, blocks) in places(&each.example) {
@@ -70,15 +70,19 @@ fn a_directive_is_not_allowed_where_it_does_not_say_so() {
             }
             nginx.configure(&conf(&blocks));
             let test = nginx.test_config();
-            let said = String::from_utf8_lossy(&test.stderr).into_owned();
+            let printed = String::from_utf8_lossy(&test.stderr).into_owned();
             let expected = format!("\"{}\" directive is not allowed here in ", each.name);
-            assert!(!test.status.success() && said.contains(&expected), "{} in {context}: {said}", each.name);
+            assert!(
+                !test.status.success() && printed.contains(&expected),
+                "{} in {context}: {printed}",
+                each.name
+            );
         }
     });
 }
 
 #[test]
-fn the_documentation_says_what_the_daemon_does_not_act_on() {
+fn the_documentation_lists_the_ignored_directives() {
     let kept_in_nginx =
         ["enabled", "app_root", "app_group_name", "app_type", "app_start_command", "base_uri"];
     let lines: Vec<String> = documented()
@@ -87,15 +91,16 @@ fn the_documentation_says_what_the_daemon_does_not_act_on() {
         .filter(|each| !kept_in_nginx.iter().any(|name| each.name == format!("passenger_{name}")))
         .filter(|each| !["passenger_fly_with", "passenger_startup_file"].contains(&each.name.as_str()))
         .filter(|each| each.may_stand_in("http"))
-        .map(|each| each.example.replace("/run/", "%%STAGE%%/"))
+        .map(|each| each.example.replace("/run/", "%%DIR%%/"))
         .collect();
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Ruby);
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Ruby);
     // Its own flag counts, so that the log stays where it is.
-    let daemon = stage.daemon().flag(&format!("--log-file={}", stage.path("daemon.log").display())).start();
-    let server = "root %%STAGE%%/app/public; passenger_enabled on; passenger_fly_with %%SOCKET%%;";
+    let daemon =
+        test_dir.daemon().flag(&format!("--log-file={}", test_dir.path("daemon.log").display())).start();
+    let server = "root %%DIR%%/app/public; passenger_enabled on; passenger_fly_with %%SOCKET%%;";
     let blocks = Blocks { http: &lines.join("\n"), server, ..Blocks::default() };
-    let nginx = stage.nginx(&conf(&blocks)).start();
+    let nginx = test_dir.nginx(&conf(&blocks)).start();
     nginx.get("/");
     daemon.logs_eventually("passenger_vary_turbocache_by_cookie has no effect: ");
     let documented = documented();
@@ -146,11 +151,11 @@ fn everything(used: &[&Directive]) -> String {
 /// What `nginx -t` says about a configuration that it has to accept.
 #[track_caller]
 pub(crate) fn accepted(conf: &str) -> String {
-    let stage = Stage::new();
-    let test = stage.nginx(conf).test_config();
-    let said = String::from_utf8_lossy(&test.stderr).into_owned();
-    assert!(test.status.success(), "{said}");
-    said
+    let test_dir = TestDir::new();
+    let test = test_dir.nginx(conf).test_config();
+    let printed = String::from_utf8_lossy(&test.stderr).into_owned();
+    assert!(test.status.success(), "{printed}");
+    printed
 }
 
 /// What stands in each block of a configuration.
@@ -189,7 +194,7 @@ pub(crate) fn conf(blocks: &Blocks<'_>) -> String {
             }}
         }}"
     );
-    text.replace("/run/", "%%STAGE%%/")
+    text.replace("/run/", "%%DIR%%/")
 }
 
 /// A line in each block, in the documentation's words for those that it knows.
@@ -208,10 +213,10 @@ fn places(line: &str) -> [(&'static str, Blocks<'_>); 8] {
 }
 
 /// A test directory in which nginx may refuse its configuration; the message is in its log as well.
-pub(crate) fn refusing() -> Stage {
-    let stage = Stage::new();
-    stage.expect_log_line("[emerg]");
-    stage
+pub(crate) fn refusing() -> TestDir {
+    let test_dir = TestDir::new();
+    test_dir.expect_log_line("[emerg]");
+    test_dir
 }
 
 /// Does something with each directive, two at a time, with an nginx for each thread.
@@ -220,8 +225,8 @@ pub(crate) fn in_threads(all: &[Directive], check: impl Fn(&Nginx, &Directive) +
         for part in all.chunks(all.len().div_ceil(2)) {
             let check = &check;
             scope.spawn(move || {
-                let stage = refusing();
-                let nginx = stage.nginx("");
+                let test_dir = refusing();
+                let nginx = test_dir.nginx("");
                 part.iter().for_each(|each| check(&nginx, each));
             });
         }

@@ -3,25 +3,25 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stage::{Request, Scene, Stage};
+use test_support::{OneApp, Request, TestDir};
 
 /// What is in effect in the only location of a configuration.
 fn effective(http: &str, server: &str, location: &str) -> Value {
-    let stage = Stage::new();
+    let test_dir = TestDir::new();
     let conf = format!(
         "%%GLOBALS%% events {{ }} http {{ %%HTTP%% passenger_fly_with %%SOCKET%%;
-         passenger_dump_config_manifest %%STAGE%%/manifest.json; {http}
+         passenger_dump_config_manifest %%DIR%%/manifest.json; {http}
          server {{ listen 127.0.0.1:%%PORT%%; passenger_enabled on; {server} location / {{ {location} }} }} }}"
     );
-    let test = stage.nginx(&conf).test_config();
+    let test = test_dir.nginx(&conf).test_config();
     assert!(test.status.success(), "{}", String::from_utf8_lossy(&test.stderr));
-    let document: Value = serde_json::from_slice(&fs::read(stage.path("manifest.json")).unwrap()).unwrap();
+    let document: Value = serde_json::from_slice(&fs::read(test_dir.path("manifest.json")).unwrap()).unwrap();
     let levels = document["levels"].as_array().unwrap();
     levels.iter().find(|level| level["location"] == "/").expect("the location is told")["effective"].clone()
 }
 
 #[test]
-fn scalars_are_the_innermost() {
+fn the_innermost_scalar_applies() {
     let found = effective(
         "passenger_min_instances 1; passenger_app_env a; passenger_ruby /http; passenger_start_timeout 1m;",
         "passenger_min_instances 2; rails_env b; passenger_app_root /server;",
@@ -56,14 +56,14 @@ fn variables_are_joined_and_the_inner_ones_win() {
 }
 
 #[test]
-fn minus_one_goes_back_to_the_default() {
+fn minus_one_restores_the_default() {
     let directive = "passenger_force_max_concurrent_requests_per_process";
     let found = effective("", &format!("{directive} 4;"), &format!("{directive} -1;"));
     assert_eq!(found, json!({ "force_max_concurrent_requests_per_process": -1 }));
 }
 
 #[test]
-fn a_header_that_is_set_hides_those_from_outside() {
+fn a_header_set_here_hides_those_of_outer_levels() {
     let lines = r#"
         passenger_set_header X-A outer;
         passenger_set_header X-B "outer $request_method";
@@ -77,9 +77,9 @@ fn a_header_that_is_set_hides_those_from_outside() {
     let ruby = r##"
         run ->(env) { [200, { 'X-Accel-Expires' => '0' }, ["#{env['HTTP_X_A']}|#{env['HTTP_X_B']}"]] }
     "##;
-    let scene = Scene::app(lines, |app| app.ruby(ruby));
+    let setup = OneApp::app(lines, |app| app.ruby(ruby));
     let get =
-        |path: &str| scene.nginx.send(Request::get(path).header("X-A", "client").header("X-B", "client"));
+        |path: &str| setup.nginx.send(Request::get(path).header("X-A", "client").header("X-B", "client"));
     assert_eq!(get("/inherits").expect(200).text(), "outer|outer GET");
     assert_eq!(get("/own").expect(200).text(), "inner|client");
     assert_eq!(get("/removes").expect(200).text(), "|client");

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use stage::{Nginx, Stage};
+use test_support::{Nginx, TestDir};
 
 const CONF: &str = r#"%%GLOBALS%%
 events { }
@@ -17,7 +17,7 @@ http {
     server {
         listen 127.0.0.1:%%PORT%%;
         server_name shop.test other.test;
-        root %%STAGE%%;
+        root %%DIR%%;
         passenger_enabled on;
         passenger_env_var QUOTE 'a "b"';
         location /silent { }
@@ -33,12 +33,12 @@ http {
 }
 "#;
 
-fn tested(stage: &Stage, path: &str) -> (Nginx, String) {
-    let nginx = stage.nginx(&CONF.replace("%%MANIFEST%%", path));
+fn tested(test_dir: &TestDir, path: &str) -> (Nginx, String) {
+    let nginx = test_dir.nginx(&CONF.replace("%%MANIFEST%%", path));
     let test = nginx.test_config();
-    let said = String::from_utf8_lossy(&test.stderr).into_owned();
-    assert!(test.status.success(), "{said}");
-    (nginx, said)
+    let printed = String::from_utf8_lossy(&test.stderr).into_owned();
+    assert!(test.status.success(), "{printed}");
+    (nginx, printed)
 }
 
 /// The only level that has this context and location.
@@ -53,19 +53,19 @@ fn level<'v>(levels: &'v [Value], context: &str, location: &Value) -> &'v Value 
 /// Names, arguments and lines of a level's directives.
 fn stated(level: &Value) -> Vec<(String, Value, u64)> {
     let directives = level["directives"].as_array().unwrap();
-    let told = directives.iter().map(|each| {
+    let reported = directives.iter().map(|each| {
         assert!(each["file"].as_str().unwrap().ends_with("/nginx.conf"), "{each}");
         let name = each["directive"].as_str().unwrap().to_owned();
         (name, each["arguments"].clone(), each["line"].as_u64().unwrap())
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
-fn tells_every_directive_with_its_level_and_line() {
-    let stage = Stage::new();
-    let path = stage.path("manifest.json");
-    tested(&stage, &path.display().to_string());
+fn the_manifest_lists_every_directive_with_level_and_line() {
+    let test_dir = TestDir::new();
+    let path = test_dir.path("manifest.json");
+    tested(&test_dir, &path.display().to_string());
     let document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let levels = document["levels"].as_array().unwrap();
 
@@ -100,10 +100,10 @@ fn tells_every_directive_with_its_level_and_line() {
 }
 
 #[test]
-fn is_for_its_owner_only_and_written_anew_at_each_reload() {
-    let stage = Stage::new();
-    let path = stage.path("manifest.json");
-    let (nginx, _) = tested(&stage, &path.display().to_string());
+fn the_manifest_is_private_and_rewritten_at_each_reload() {
+    let test_dir = TestDir::new();
+    let path = test_dir.path("manifest.json");
+    let (nginx, _) = tested(&test_dir, &path.display().to_string());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let nginx = nginx.start();
     nginx.configure(&CONF.replace("%%MANIFEST%%", &path.display().to_string()).replace("size 3;", "size 4;"));
@@ -115,38 +115,38 @@ fn is_for_its_owner_only_and_written_anew_at_each_reload() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_stops_nothing() {
-    let stage = Stage::new();
-    let (nginx, said) = tested(&stage, "%%STAGE%%/no/such/dir/manifest.json");
-    let path = stage.path("no/such/dir/manifest.json");
+fn an_unwritable_manifest_stops_nothing() {
+    let test_dir = TestDir::new();
+    let (nginx, printed) = tested(&test_dir, "%%DIR%%/no/such/dir/manifest.json");
+    let path = test_dir.path("no/such/dir/manifest.json");
     let sentence = format!(
         "passenger_dump_config_manifest: \"{}\" cannot be written: No such file or directory",
         path.display()
     );
-    let line = said.lines().find(|line| line.contains(&sentence)).unwrap_or_else(|| panic!("{said}"));
+    let line = printed.lines().find(|line| line.contains(&sentence)).unwrap_or_else(|| panic!("{printed}"));
     assert!(line.contains("[error]"), "{line}");
     let nginx = nginx.start();
     assert!(nginx.error_log().contains(&sentence), "{}", nginx.error_log());
 }
 
 #[test]
-fn the_manifest_follows_no_link_and_is_its_owners_alone() {
-    let stage = Stage::new();
-    let (manifest, other) = (stage.path("manifest.json"), stage.path("other"));
+fn the_manifest_is_private_and_follows_no_link() {
+    let test_dir = TestDir::new();
+    let (manifest, other) = (test_dir.path("manifest.json"), test_dir.path("other"));
     let path = manifest.to_str().unwrap();
     fs::write(&manifest, "old").unwrap();
     fs::set_permissions(&manifest, fs::Permissions::from_mode(0o644)).unwrap();
-    tested(&stage, path);
+    tested(&test_dir, path);
     assert_eq!(fs::metadata(&manifest).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(&manifest).unwrap().starts_with('{'));
 
     fs::remove_file(&manifest).unwrap();
     fs::write(&other, "precious").unwrap();
     std::os::unix::fs::symlink(&other, &manifest).unwrap();
-    let (_, said) = tested(&stage, path);
-    assert!(said.contains("not a regular file"), "{said}");
+    let (_, printed) = tested(&test_dir, path);
+    assert!(printed.contains("not a regular file"), "{printed}");
     assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
-    let names = fs::read_dir(stage.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(test_dir.dir()).unwrap().map(|entry| entry.unwrap().file_name());
     let left = names.filter(|name| name.to_string_lossy().starts_with("manifest.json.")).count();
     assert_eq!(left, 0, "nothing is left over");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stage::{Directive, Nginx, Takes, documented};
+use test_support::{Directive, Nginx, Takes, documented};
 
 use crate::directives::{Blocks, accepted, conf, in_threads, refusing};
 
@@ -26,7 +26,7 @@ fn a_wrong_number_of_values_is_refused() {
 }
 
 #[test]
-fn a_wrong_value_is_refused_and_the_right_one_is_told() {
+fn an_invalid_value_is_refused_with_the_valid_ones() {
     in_threads(&documented(), |nginx, each| {
         // An unknown type leaves requests to nginx, as the predecessor has it.
         if each.is_obsolete() || each.name == "passenger_app_type" {
@@ -39,15 +39,15 @@ fn a_wrong_value_is_refused_and_the_right_one_is_told() {
 }
 
 #[test]
-fn an_unknown_type_is_told() {
-    let said = accepted(&conf(&Blocks { http: "passenger_app_type cobol;", ..Blocks::default() }));
+fn an_unknown_type_is_reported() {
+    let printed = accepted(&conf(&Blocks { http: "passenger_app_type cobol;", ..Blocks::default() }));
     let sentence = "unknown type \"cobol\" in \"passenger_app_type\" directive: requests are left to nginx; known are \
                     ruby, rack, nodejs, node, python, wsgi, meteor in ";
-    assert!(said.contains(sentence), "{said}");
+    assert!(printed.contains(sentence), "{printed}");
 }
 
 #[test]
-fn what_only_one_directive_demands_is_told() {
+fn special_rules_of_a_directive_are_reported() {
     let cases = [
         (
             "passenger_fly_with run/socket;",
@@ -67,8 +67,8 @@ fn what_only_one_directive_demands_is_told() {
         ),
         ("passenger_temp_path t 1 0;", "\"passenger_temp_path\" directive invalid value"),
     ];
-    let stage = refusing();
-    let nginx = stage.nginx("");
+    let test_dir = refusing();
+    let nginx = test_dir.nginx("");
     for (line, sentence) in cases {
         refused(&nginx, line, LINE, sentence);
     }
@@ -90,22 +90,22 @@ fn what_only_one_directive_demands_is_told() {
             "invalid value \"nowhere\" in \"passenger_fly_with\": must be the name of an upstream block",
         ),
     ] {
-        let said = test(&nginx, lines);
-        assert!(said.contains("[emerg]") && said.contains(sentence), "{lines}: {said}");
+        let printed = test(&nginx, lines);
+        assert!(printed.contains("[emerg]") && printed.contains(sentence), "{lines}: {printed}");
     }
 }
 
 #[test]
-fn a_value_that_is_no_text_is_refused() {
-    let stage = refusing();
-    let nginx = stage.nginx(&conf(&Blocks { http: "passenger_ruby '/opt/A/ruby';", ..Blocks::default() }));
-    let path = stage.path(&format!("nginx{}/nginx.conf", nginx.port()));
+fn a_value_that_is_not_text_is_refused() {
+    let test_dir = refusing();
+    let nginx = test_dir.nginx(&conf(&Blocks { http: "passenger_ruby '/opt/A/ruby';", ..Blocks::default() }));
+    let path = test_dir.path(&format!("nginx{}/nginx.conf", nginx.port()));
     let mut text = fs::read(&path).unwrap();
     let at = text.windows(6).position(|bytes| bytes == b"/opt/A").unwrap();
     text[at + 5] = 0xff;
     fs::write(&path, text).unwrap();
-    let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
-    assert!(said.contains("invalid value in \"passenger_ruby\": must be UTF-8 in "), "{said}");
+    let printed = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
+    assert!(printed.contains("invalid value in \"passenger_ruby\": must be UTF-8 in "), "{printed}");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_scalar_twice_on_a_level_is_refused() {
 }
 
 #[test]
-fn what_may_be_repeated_may_be() {
+fn repeatable_directives_can_be_repeated() {
     let repeatable: Vec<Directive> =
         documented().into_iter().filter(|each| each.repeated.is_some()).collect();
     assert!(repeatable.len() > 20, "{repeatable:#?}");
@@ -134,7 +134,7 @@ fn what_may_be_repeated_may_be() {
 }
 
 #[test]
-fn an_inner_level_may_say_it_again() {
+fn an_inner_level_can_override() {
     let lines = |context: &str| -> String {
         let all = documented();
         let here = all.iter().filter(|each| each.may_stand_in(context) && each.stands_for().is_none());
@@ -211,17 +211,17 @@ fn refused_in_its_place(nginx: &Nginx, each: &Directive, lines: &str, at: usize,
         return refused(nginx, lines, LINE + at, sentence);
     }
     nginx.configure(&conf(&Blocks { location: lines, ..Blocks::default() }));
-    let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
-    is_refusal(&said, lines, LINE_IN_LOCATION + at, sentence);
+    let printed = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
+    is_refusal(&printed, lines, LINE_IN_LOCATION + at, sentence);
 }
 
 #[track_caller]
-fn is_refusal(said: &str, lines: &str, line: usize, sentence: &str) {
-    let refusal = said.lines().find(|each| each.contains(sentence));
+fn is_refusal(printed: &str, lines: &str, line: usize, sentence: &str) {
+    let refusal = printed.lines().find(|each| each.contains(sentence));
     let at = format!("nginx.conf:{line}");
     assert!(
         refusal.is_some_and(|each| each.trim_end().ends_with(&at)),
-        "{lines:?}: {sentence} … {at}: {said}"
+        "{lines:?}: {sentence} … {at}: {printed}"
     );
-    assert!(said.contains("test failed"), "{lines}: {said}");
+    assert!(printed.contains("test failed"), "{lines}: {printed}");
 }

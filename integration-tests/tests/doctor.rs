@@ -9,28 +9,28 @@ use std::process::{Command, Output, Stdio};
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 use serde_json::Value;
-use stage::{
-    DaemonBuilder, Language, Scene, Stage, binary, eventually, for_each_language, is_root, signal, skipped,
-    workspace,
+use test_support::{
+    DaemonBuilder, Language, OneApp, TestDir, binary, eventually, for_each_language, is_root, signal,
+    skipped, workspace,
 };
 
 /// The command, for an app in a test directory.
-pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
+pub(crate) fn doctor(test_dir: &TestDir, app: &Path) -> Command {
     // A copy, because the users of the apps may be unable to read the checkout.
-    let loaders = stage.path("doctors-loaders");
+    let loaders = test_dir.path("doctors-loaders");
     if !loaders.exists() {
         let mut copy = Command::new("cp");
         assert!(
             copy.arg("-r").arg(workspace().join("daemon/loaders")).arg(&loaders).status().unwrap().success()
         );
     }
-    let _there_already = std::fs::create_dir(stage.path("registry"));
+    let _there_already = std::fs::create_dir(test_dir.path("registry"));
     let mut command = Command::new(binary("passenger-config"));
     command.arg("doctor").arg(app).arg("--loaders-dir").arg(loaders);
     command
-        .env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry"))
+        .env("PASSENGER_INSTANCE_REGISTRY_DIR", test_dir.path("registry"))
         // Processes that remain are found by this variable.
-        .env("FLYING_PASSENGER_STAGE", stage.dir());
+        .env("FLYING_PASSENGER_TEST_DIR", test_dir.dir());
     command
 }
 
@@ -45,17 +45,17 @@ fn private_directory(shown: &str) -> PathBuf {
 }
 
 /// Its report as JSON, with the exit status.
-pub(crate) fn report(stage: &Stage, app: &Path, arguments: &[&str]) -> (i32, Value) {
-    let output = doctor(stage, app).arg("--json").args(arguments).output().unwrap();
+pub(crate) fn report(test_dir: &TestDir, app: &Path, arguments: &[&str]) -> (i32, Value) {
+    let output = doctor(test_dir, app).arg("--json").args(arguments).output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
     (output.status.code().unwrap(), report)
 }
 
 for_each_language! {
     fn a_working_app_responds_and_nothing_is_left(language) {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language);
-        let mut command = doctor(&stage, app.dir());
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language);
+        let mut command = doctor(&test_dir, app.dir());
         let generic = language == Language::Generic;
         command.args(if generic { &["--start-command", "node server.js"][..] } else { &[] });
         let output = command.output().unwrap();
@@ -78,14 +78,14 @@ for_each_language! {
             assert!(shown.contains(line), "{line} is not in {shown}");
         }
         assert!(!private_directory(&shown).exists(), "its directory is removed");
-        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
+        assert_eq!(test_dir.processes(), [0; 0], "its processes have exited");
     }
 }
 
 #[test]
 fn every_name_of_a_type_is_accepted() {
-    let stage = Stage::new();
-    let app = stage.app("app");
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app");
     for (word, kind) in [
         ("ruby", "ruby"),
         ("rack", "ruby"),
@@ -95,20 +95,20 @@ fn every_name_of_a_type_is_accepted() {
         ("node", "nodejs"),
         ("meteor", "meteor"),
     ] {
-        let (status, report) = report(&stage, app.dir(), &["--type", word]);
+        let (status, report) = report(&test_dir, app.dir(), &["--type", word]);
         assert_eq!((status, report["type"].as_str()), (1, Some(kind)), "{report:#}");
         let problem = report["diagnosis"]["problem"].as_str().unwrap();
         assert!(problem.starts_with("the startup file is missing: "), "{word}: {problem}");
     }
-    let refused = doctor(&stage, app.dir()).args(["--type", "php"]).output().unwrap();
+    let refused = doctor(&test_dir, app.dir()).args(["--type", "php"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
 }
 
 #[test]
 fn flags_have_the_effect_of_directives() {
-    let stage = Stage::new();
+    let test_dir = TestDir::new();
     let source = "raise [ENV['RACK_ENV'], ENV['COLOUR'], Process.uid, Process.gid, Gem.ruby].join(' ')";
-    let app = stage.app("app").file("other.ru", source);
+    let app = test_dir.app("app").file("other.ru", source);
     let ruby = Command::new("sh").args(["-c", "command -v ruby"]).output().unwrap();
     let ruby = String::from_utf8(ruby.stdout).unwrap().trim().to_owned();
     let users: &[&str] = if is_root() { &["--user=games", "--group=adm"] } else { &[] };
@@ -120,7 +120,7 @@ fn flags_have_the_effect_of_directives() {
         "--ruby",
         &ruby,
     ];
-    let (_, report) = report(&stage, app.dir(), &[&arguments, users].concat());
+    let (_, report) = report(&test_dir, app.dir(), &[&arguments, users].concat());
     let summary = report["report"]["summary"].as_str().unwrap();
     assert!(summary.contains("staging green "), "{report:#}");
     assert_eq!(
@@ -135,7 +135,7 @@ fn flags_have_the_effect_of_directives() {
     }
     assert!(report["report"]["environment"]["COLOUR"] == "green", "{report:#}");
     let shown =
-        text(&doctor(&stage, app.dir()).args(arguments).arg("--env=API_TOKEN=s3cret").output().unwrap());
+        text(&doctor(&test_dir, app.dir()).args(arguments).arg("--env=API_TOKEN=s3cret").output().unwrap());
     assert!(shown.contains("\nCOLOUR=green\n") && shown.contains("\nAPI_TOKEN=[hidden]\n"), "{shown}");
     assert_eq!(
         shown.matches("config.ru:1:in").count() + shown.matches("other.ru:1:in").count(),
@@ -143,7 +143,7 @@ fn flags_have_the_effect_of_directives() {
         "{shown}"
     );
 
-    let refused = doctor(&stage, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
+    let refused = doctor(&test_dir, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         text(&refused).contains("invalid value \"COLOUR\" in \"--env\": must be NAME=VALUE"),
@@ -159,12 +159,12 @@ fn settings_of_a_running_daemon_are_used_but_not_its_processes() {
     let source = "raise 'no colour' unless ENV['COLOUR'] == 'green'
 run ->(env) { [200, {}, [Process.pid.to_s]] }";
     let flag = |daemon: DaemonBuilder| daemon.flag("--spawn-method=direct");
-    let scene = Scene::set(lines, flag, |app| app.file("rack.ru", source));
-    let pid = scene.app_pid();
-    let (status, report) = report(&scene.stage, scene.app.dir(), &[]);
+    let setup = OneApp::custom(lines, flag, |app| app.file("rack.ru", source));
+    let pid = setup.app_pid();
+    let (status, report) = report(&setup.test_dir, setup.app.dir(), &[]);
     assert_eq!((status, report["ok"].as_bool()), (0, Some(true)), "{report:#}");
-    assert_eq!(report["settings_of_daemon"], scene.daemon.pid());
-    assert_eq!(report["variables_of_daemon"], scene.daemon.pid());
+    assert_eq!(report["settings_of_daemon"], setup.daemon.pid());
+    assert_eq!(report["variables_of_daemon"], setup.daemon.pid());
     assert_eq!(
         (&report["environment"], &report["type_reason"]),
         (&"staging".into(), &"as configured".into())
@@ -175,28 +175,28 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
         "the flag of the running daemon applies: {steps}"
     );
     assert_ne!(report["response"]["pid"], pid);
-    assert_eq!(scene.daemon.app_pids(), [pid]);
+    assert_eq!(setup.daemon.app_pids(), [pid]);
     assert!(
-        scene.daemon.status().contains("Processed: 1 "),
+        setup.daemon.status().contains("Processed: 1 "),
         "it received no request: {}",
-        scene.daemon.status()
+        setup.daemon.status()
     );
-    let shown = text(&doctor(&scene.stage, scene.app.dir()).output().unwrap());
-    let line = format!("Settings    : from the daemon with PID {}, which serves the app", scene.daemon.pid());
+    let shown = text(&doctor(&setup.test_dir, setup.app.dir()).output().unwrap());
+    let line = format!("Settings    : from the daemon with PID {}, which serves the app", setup.daemon.pid());
     assert!(shown.contains(&line), "{shown}");
 
-    scene.app.write("rack.ru", "raise 'a bad deployment'");
-    let (status, report) = self::report(&scene.stage, scene.app.dir(), &[]);
+    setup.app.write("rack.ru", "raise 'a bad deployment'");
+    let (status, report) = self::report(&setup.test_dir, setup.app.dir(), &[]);
     assert_eq!(status, 1);
     assert!(report["diagnosis"]["problem"].as_str().unwrap().contains("a bad deployment"), "{report:#}");
-    assert_eq!(scene.app_pid(), pid, "visitors notice nothing");
+    assert_eq!(setup.app_pid(), pid, "visitors notice nothing");
 }
 
 #[test]
 fn a_generic_app_is_started_by_its_configured_command() {
-    let scene = Scene::of(Language::Generic);
-    let pid = scene.app_pid();
-    let (status, report) = report(&scene.stage, scene.app.dir(), &["--path=/pid"]);
+    let setup = OneApp::of(Language::Generic);
+    let pid = setup.app_pid();
+    let (status, report) = report(&setup.test_dir, setup.app.dir(), &["--path=/pid"]);
     assert_eq!((status, report["type"].as_str()), (0, Some("generic")), "{report:#}");
     assert_ne!(report["response"]["pid"], pid);
 }
@@ -206,16 +206,16 @@ fn the_user_and_missing_permissions_are_reported() {
     if !is_root() {
         return skipped("the_user_and_missing_permissions_are_reported", "users are switched by root only");
     }
-    let stage = Stage::new();
-    let app = stage.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
-    let (_, report) = report(&stage, app.dir(), &[]);
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
+    let (_, report) = report(&test_dir, app.dir(), &[]);
     assert_eq!(report["user"], "games");
     assert_eq!(report["user_reason"], format!("the owner of {}", app.path("config.ru").display()));
     assert_eq!(report["warning"], Value::Null);
 
     // Its owner can enter it; nginx cannot.
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o700)).unwrap();
-    let (status, report) = self::report(&stage, app.dir(), &[]);
+    let (status, report) = self::report(&test_dir, app.dir(), &[]);
     assert_eq!(status, 0, "{report:#}");
     if User::from_name("www-data").unwrap().is_some() {
         let warning = report["warning"].as_str().unwrap();
@@ -225,7 +225,7 @@ fn the_user_and_missing_permissions_are_reported() {
         );
     }
 
-    let (status, report) = self::report(&stage, app.dir(), &["--user=nobody"]);
+    let (status, report) = self::report(&test_dir, app.dir(), &["--user=nobody"]);
     let problem = format!("the app runs as the user nobody, who may not enter {}", app.dir().display());
     assert_eq!((status, report["diagnosis"]["problem"].as_str()), (1, Some(&*problem)));
 
@@ -233,7 +233,7 @@ fn the_user_and_missing_permissions_are_reported() {
     app.write("config.ru", "File.read('secret')");
     app.write("secret", "");
     std::fs::set_permissions(app.path("secret"), PermissionsExt::from_mode(0o600)).unwrap();
-    let (_, report) = self::report(&stage, app.dir(), &[]);
+    let (_, report) = self::report(&test_dir, app.dir(), &[]);
     let problem =
         format!("the app runs as the user games, who may not read or write {}", app.path("secret").display());
     assert_eq!(report["diagnosis"]["problem"], problem);
@@ -244,10 +244,10 @@ fn an_ordinary_user_may_test_an_own_app() {
     if !is_root() {
         return skipped("an_ordinary_user_may_test_an_own_app", "every other test does it");
     }
-    let stage = Stage::new();
-    let app = stage.app("app").standard(Language::Python).owned_by("games");
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").standard(Language::Python).owned_by("games");
     let games = User::from_name("games").unwrap().unwrap();
-    let mut command = doctor(&stage, app.dir());
+    let mut command = doctor(&test_dir, app.dir());
     let output = command.uid(games.uid.as_raw()).gid(games.gid.as_raw()).output().unwrap();
     let shown = text(&output);
     assert_eq!(output.status.code(), Some(0), "{shown}");
@@ -256,8 +256,8 @@ fn an_ordinary_user_may_test_an_own_app() {
 }
 
 /// Starts it for an app that does not respond, and waits until the app is ready.
-fn interruptible(stage: &Stage, app: &Path) -> (std::process::Child, String) {
-    let mut child = doctor(stage, app).stdout(Stdio::piped()).spawn().unwrap();
+fn interruptible(test_dir: &TestDir, app: &Path) -> (std::process::Child, String) {
+    let mut child = doctor(test_dir, app).stdout(Stdio::piped()).spawn().unwrap();
     let mut shown = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     while !(shown.contains(": process ") && shown.ends_with(" is ready\n")) {
@@ -271,24 +271,24 @@ fn interruptible(stage: &Stage, app: &Path) -> (std::process::Child, String) {
 #[test]
 fn ctrl_c_leaves_nothing_behind() {
     for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let stage = Stage::new();
-        let app = stage.app("app").ruby("run ->(_) { sleep }");
-        let (mut child, shown) = interruptible(&stage, app.dir());
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").ruby("run ->(_) { sleep }");
+        let (mut child, shown) = interruptible(&test_dir, app.dir());
         signal(child.id(), which);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         assert!(!private_directory(&shown).exists(), "its directory is removed");
-        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
+        assert_eq!(test_dir.processes(), [0; 0], "its processes have exited");
     }
 }
 
 #[test]
 fn a_killed_doctor_leaves_no_process_behind() {
-    let stage = Stage::new();
-    let app = stage.app("app").ruby("run ->(_) { sleep }");
-    let (mut child, shown) = interruptible(&stage, app.dir());
-    stage::kill_9(child.id());
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").ruby("run ->(_) { sleep }");
+    let (mut child, shown) = interruptible(&test_dir, app.dir());
+    test_support::kill_9(child.id());
     child.wait().unwrap();
-    eventually("the daemon and the app's processes have exited", || stage.processes().is_empty());
+    eventually("the daemon and the app's processes have exited", || test_dir.processes().is_empty());
     // No process was left to remove it.
     std::fs::remove_dir_all(private_directory(&shown)).unwrap();
 }

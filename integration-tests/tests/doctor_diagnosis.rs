@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use stage::Stage;
+use test_support::TestDir;
 
 use crate::doctor::{doctor, report, text};
 
@@ -27,10 +27,10 @@ const fn broken(
 
 fn diagnose(apps: &[BrokenApp]) {
     for (at, BrokenApp { file, source, arguments, problem, advice }) in apps.iter().enumerate() {
-        let stage = Stage::new();
-        let app = stage.app(&format!("app{at}")).file(file, source);
+        let test_dir = TestDir::new();
+        let app = test_dir.app(&format!("app{at}")).file(file, source);
         std::fs::set_permissions(app.path(file), PermissionsExt::from_mode(0o644)).unwrap();
-        let (status, report) = report(&stage, app.dir(), arguments);
+        let (status, report) = report(&test_dir, app.dir(), arguments);
         let found = report["diagnosis"]["problem"].as_str().unwrap_or_default();
         assert!(found.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
         let found = report["diagnosis"]["advice"].as_str().unwrap();
@@ -272,19 +272,19 @@ fn a_failed_response_is_diagnosed() {
 
 #[test]
 fn a_directory_without_an_app_is_reported() {
-    let stage = Stage::new();
-    let app = stage.app("app").ruby("run 1").file("django/manage.py", "");
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").ruby("run 1").file("django/manage.py", "");
     for (dir, problem, advice) in [
         ("public", "there is no app in ", "in the parent directory"),
         ("django", "none of config.ru, app.js, passenger_wsgi.py", "This looks like Django"),
         ("gone", " is not a directory", "Specify the directory of the app"),
     ] {
-        let (status, report) = report(&stage, &app.path(dir), &[]);
+        let (status, report) = report(&test_dir, &app.path(dir), &[]);
         let found = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
         assert_eq!(status, 1);
         assert!(found("problem").contains(problem) && found("advice").contains(advice), "{report}");
     }
-    let shown = text(&doctor(&stage, &app.path("gone")).output().unwrap());
+    let shown = text(&doctor(&test_dir, &app.path("gone")).output().unwrap());
     assert!(
         shown.contains("\nDiagnosis   : ") && shown.contains("\nWhat to do  : Specify the directory"),
         "{shown}"

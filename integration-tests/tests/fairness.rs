@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stage::{Load, Scene, eventually};
+use test_support::{Load, OneApp, eventually};
 
 /// A request takes 0.3 s.
 const SLOW: &str = "import time
@@ -19,19 +19,19 @@ const APPS: &str = "
     location /c { passenger_app_group_name c; }
 ";
 
-fn scene(pool_size: usize) -> Scene {
+fn setup(pool_size: usize) -> OneApp {
     let flag = format!("--max-pool-size={pool_size}");
-    Scene::set(APPS, |daemon| daemon.flag(&flag), |app| app.python(SLOW))
+    OneApp::custom(APPS, |daemon| daemon.flag(&flag), |app| app.python(SLOW))
 }
 
 #[test]
-fn a_flood_on_one_app_does_not_keep_another_from_its_first_process() {
-    let scene = scene(2);
-    let flood = Load::on(scene.nginx.port(), "/a", 12);
-    eventually("the busy app has the whole pool", || scene.daemon.app_pids().len() == 2);
+fn a_flood_on_one_app_does_not_block_starts_of_others() {
+    let setup = setup(2);
+    let flood = Load::on(setup.nginx.port(), "/a", 12);
+    eventually("the busy app has the whole pool", || setup.daemon.app_pids().len() == 2);
     flood.let_pass(12);
     let begin = Instant::now();
-    scene.nginx.get("/b").expect(200);
+    setup.nginx.get("/b").expect(200);
     let took = begin.elapsed();
     assert!(took < Duration::from_secs(10), "the first answer took {took:?}");
     flood.let_pass(12);
@@ -40,11 +40,11 @@ fn a_flood_on_one_app_does_not_keep_another_from_its_first_process() {
 }
 
 #[test]
-fn more_busy_apps_than_processes_take_turns() {
-    let scene = scene(1);
-    let floods = ["/a", "/b"].map(|path| Load::on(scene.nginx.port(), path, 4));
+fn busy_apps_share_too_few_processes_in_turn() {
+    let setup = setup(1);
+    let floods = ["/a", "/b"].map(|path| Load::on(setup.nginx.port(), path, 4));
     for _ in 0..3 {
-        scene.nginx.get("/c").expect(200);
+        setup.nginx.get("/c").expect(200);
     }
     floods.iter().for_each(|flood| flood.let_pass(4));
     for flood in floods {

@@ -1,11 +1,11 @@
-//! The tests that docs/FEATURES.md, docs/SECURITY-MODEL.md and docs/BAD-NIGHTS.md name exist, and FEATURES.md is complete.
+//! The tests that docs/FEATURES.md, docs/SECURITY-MODEL.md and docs/FAILURES.md name exist, and FEATURES.md is complete.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use stage::{framework, workspace};
+use test_support::{framework, workspace};
 
 /// Groups with the number of their features.
 const GROUPS: [(char, usize); 7] =
@@ -26,7 +26,7 @@ fn every_feature_has_its_row() {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    for (name, least) in [("FEATURES.md", 60), ("SECURITY-MODEL.md", 5), ("BAD-NIGHTS.md", 20)] {
+    for (name, least) in [("FEATURES.md", 60), ("SECURITY-MODEL.md", 5), ("FAILURES.md", 20)] {
         let page = page(name);
         let codes = page.split('`').skip(1).step_by(2);
         let named: BTreeSet<&str> = codes.filter(|code| code.contains("::")).collect();

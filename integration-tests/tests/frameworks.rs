@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stage::{App, Scene, node_modules, require_debian_package, run};
+use test_support::{App, OneApp, node_modules, require_debian_package, run};
 
 #[test]
 fn sinatra() {
@@ -20,18 +20,18 @@ fn sinatra() {
         end
         run Shop
     "##;
-    let scene = Scene::app("passenger_app_env production;", |app| app.ruby(ruby));
-    assert!(scene.nginx.get("/").expect(200).text().starts_with("hello from sinatra"));
-    assert_eq!(scene.nginx.get("/stream").expect(200).text(), "ab");
+    let setup = OneApp::app("passenger_app_env production;", |app| app.ruby(ruby));
+    assert!(setup.nginx.get("/").expect(200).text().starts_with("hello from sinatra"));
+    assert_eq!(setup.nginx.get("/stream").expect(200).text(), "ab");
     for (sent, received) in [("a%20b", "a b"), ("%C3%A9", "é"), ("a%2Fb", "a/b")] {
-        assert_eq!(scene.nginx.get(&format!("/say/{sent}")).expect(200).text(), received);
+        assert_eq!(setup.nginx.get(&format!("/say/{sent}")).expect(200).text(), received);
     }
-    let form = stage::Request::post("/form", "name=Ann&age=41")
+    let form = test_support::Request::post("/form", "name=Ann&age=41")
         .header("Content-Type", "application/x-www-form-urlencoded");
-    assert_eq!(scene.nginx.send(form).expect(200).text(), "Ann is 41");
-    let first = scene.nginx.get("/count").expect(200);
+    assert_eq!(setup.nginx.send(form).expect(200).text(), "Ann is 41");
+    let first = setup.nginx.get("/count").expect(200);
     let cookie = first.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned();
-    let second = scene.nginx.send(stage::Request::get("/count").header("Cookie", &cookie)).expect(200);
+    let second = setup.nginx.send(test_support::Request::get("/count").header("Cookie", &cookie)).expect(200);
     assert_eq!((first.text().as_str(), second.text().as_str()), ("1", "2"));
 }
 
@@ -39,14 +39,15 @@ fn sinatra() {
 fn rails() {
     let lines =
         "passenger_env_var SECRET_KEY_BASE 0123456789abcdef; passenger_env_var RAILS_LOG_TO_STDOUT 1;";
-    let scene = Scene::app(lines, rails_app);
-    let response = scene.nginx.get("/").expect(200);
+    let setup = OneApp::app(lines, rails_app);
+    let response = setup.nginx.get("/").expect(200);
     assert!(response.text().starts_with("hello from rails "), "{}", response.text());
     assert!(response.text().ends_with(" / production"), "{}", response.text());
-    assert_eq!(scene.nginx.get("/robots.txt").expect(200).header("X-Request-Id"), None, "a file of nginx");
-    let form = stage::Request::post("/form", r#"{"name":"Ann"}"#).header("Content-Type", "application/json");
-    assert_eq!(scene.nginx.send(form).expect(200).json()["name"], "Ann");
-    assert_eq!(scene.nginx.get("/none").status(), 404);
+    assert_eq!(setup.nginx.get("/robots.txt").expect(200).header("X-Request-Id"), None, "a file of nginx");
+    let form =
+        test_support::Request::post("/form", r#"{"name":"Ann"}"#).header("Content-Type", "application/json");
+    assert_eq!(setup.nginx.send(form).expect(200).json()["name"], "Ann");
+    assert_eq!(setup.nginx.get("/none").status(), 404);
 }
 
 #[test]
@@ -68,14 +69,14 @@ def upload():
 def stream():
     return Response((str(n) for n in range(5)), mimetype="text/plain")
 "#;
-    let scene = Scene::app("passenger_python /usr/bin/python3;", |app| app.python(python));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from flask");
-    assert_eq!(scene.nginx.get("/stream").expect(200).text(), "01234");
+    let setup = OneApp::app("passenger_python /usr/bin/python3;", |app| app.python(python));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "hello from flask");
+    assert_eq!(setup.nginx.get("/stream").expect(200).text(), "01234");
     let body =
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n12345\r\n--b--\r\n";
-    let upload =
-        stage::Request::post("/upload", body).header("Content-Type", "multipart/form-data; boundary=b");
-    let json = scene.nginx.send(upload.header("Host", "shop.test:81")).expect(200).json();
+    let upload = test_support::Request::post("/upload", body)
+        .header("Content-Type", "multipart/form-data; boundary=b");
+    let json = setup.nginx.send(upload.header("Host", "shop.test:81")).expect(200).json();
     assert_eq!((json["name"].as_str(), json["size"].as_u64()), (Some("a.txt"), Some(5)));
     assert_eq!(json["url"], "http://shop.test:81/upload");
 }
@@ -95,15 +96,15 @@ fn django_with_its_admin_page_and_static_files() {
         app.python("from shop.wsgi import application\n")
     };
     let lines = "passenger_python /usr/bin/python3; types { text/css css; }";
-    let scene = Scene::app(lines, generated);
-    let moved = scene.nginx.get("/admin/");
+    let setup = OneApp::app(lines, generated);
+    let moved = setup.nginx.get("/admin/");
     assert_eq!((moved.status(), moved.header("Location")), (302, Some("/admin/login/?next=/admin/")));
-    let page = scene.nginx.get("/admin/login/?next=/admin/").expect(200);
+    let page = setup.nginx.get("/admin/login/?next=/admin/").expect(200);
     assert!(page.text().contains("Django administration"), "{}", page.text());
     assert!(page.header("Set-Cookie").is_some_and(|cookie| cookie.starts_with("csrftoken=")));
-    let sheet = scene.nginx.get("/static/admin/css/base.css").expect(200);
+    let sheet = setup.nginx.get("/static/admin/css/base.css").expect(200);
     assert_eq!(sheet.header("Content-Type"), Some("text/css"), "a file of nginx");
-    assert_eq!(scene.nginx.get("/none").status(), 404);
+    assert_eq!(setup.nginx.get("/none").status(), 404);
 }
 
 #[test]
@@ -116,11 +117,11 @@ fn express() {
         app.post('/double', (req, res) => res.json({ twice: req.body.number * 2 }));
         app.listen(3000);
     "#;
-    let scene = Scene::app("", |app| with_modules(app.node(node)));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from express");
-    let double =
-        stage::Request::post("/double", r#"{"number": 21}"#).header("Content-Type", "application/json");
-    assert_eq!(scene.nginx.send(double).expect(200).json()["twice"], 42);
+    let setup = OneApp::app("", |app| with_modules(app.node(node)));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "hello from express");
+    let double = test_support::Request::post("/double", r#"{"number": 21}"#)
+        .header("Content-Type", "application/json");
+    assert_eq!(setup.nginx.send(double).expect(200).json()["twice"], 42);
 }
 
 #[test]
@@ -174,18 +175,21 @@ fn socket_io_echo() {
 #[test]
 fn pythons_own_file_server() {
     let lines = r#"passenger_app_start_command "python3 -m http.server $PORT --bind 127.0.0.1";"#;
-    let scene = Scene::app(lines, |app| app.file("data.txt", "a file by python"));
-    assert_eq!(scene.nginx.get("/data.txt").expect(200).text(), "a file by python");
-    assert_eq!(scene.nginx.get("/none.txt").status(), 404);
+    let setup = OneApp::app(lines, |app| app.file("data.txt", "a file by python"));
+    assert_eq!(setup.nginx.get("/data.txt").expect(200).text(), "a file by python");
+    assert_eq!(setup.nginx.get("/none.txt").status(), 404);
 }
 
 #[test]
 fn puma_as_a_generic_app() {
     require_debian_package("puma", "/usr/bin/puma");
     let lines = r#"passenger_app_start_command "puma -b tcp://127.0.0.1:$PORT";"#;
-    let scene = Scene::app(lines, |app| app.standard(stage::Language::Ruby));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from ruby\n");
-    assert_eq!(scene.nginx.send(stage::Request::post("/echo", "by puma")).expect(200).text(), "by puma");
+    let setup = OneApp::app(lines, |app| app.standard(test_support::Language::Ruby));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "hello from ruby\n");
+    assert_eq!(
+        setup.nginx.send(test_support::Request::post("/echo", "by puma")).expect(200).text(),
+        "by puma"
+    );
 }
 
 /// A new Rails app, as its generator makes it, with one controller.
@@ -224,7 +228,7 @@ pub(crate) fn with_modules(app: App) -> App {
 
 /// Runs `client` in Node.js against an app, and gives what it printed.
 fn talks(app: &str, client: &str) -> String {
-    let scene = Scene::app("", |dir| with_modules(dir.node(app)).file("client.js", client));
-    let port = scene.nginx.port().to_string();
-    run(Command::new("timeout").args(["30", "node", "client.js", &port]).current_dir(scene.app.dir()))
+    let setup = OneApp::app("", |dir| with_modules(dir.node(app)).file("client.js", client));
+    let port = setup.nginx.port().to_string();
+    run(Command::new("timeout").args(["30", "node", "client.js", &port]).current_dir(setup.app.dir()))
 }

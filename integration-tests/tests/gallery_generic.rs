@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use stage::{
-    App, Request, Response, Scene, generic_go, generic_python, generic_sources, require_debian_package, run,
+use test_support::{
+    App, OneApp, Request, Response, generic_go, generic_python, generic_sources, require_debian_package, run,
 };
 
 /// A path with what proxies get wrong: a space, a character beyond ASCII and an escaped slash.
@@ -38,8 +38,8 @@ fn with_sources(app: App, names: &[&str]) -> App {
 
 /// Asks on one connection that is kept, so that a wrong length would be seen.
 #[track_caller]
-fn kept(scene: &Scene, requests: &[Request]) -> Vec<Response> {
-    let mut client = scene.nginx.connect();
+fn kept(setup: &OneApp, requests: &[Request]) -> Vec<Response> {
+    let mut client = setup.nginx.connect();
     let ask = |request: &Request| {
         client.send(request.bytes("keep-alive"));
         client.read_response()
@@ -48,10 +48,10 @@ fn kept(scene: &Scene, requests: &[Request]) -> Vec<Response> {
 }
 
 /// Runs a client in Python with the app's packages.
-fn talks(scene: &Scene, client: &str, more: &[&str]) -> String {
-    let port = scene.nginx.port().to_string();
+fn talks(setup: &OneApp, client: &str, more: &[&str]) -> String {
+    let port = setup.nginx.port().to_string();
     let mut command = Command::new("timeout");
-    command.args(["60", "/usr/bin/python3", client, &port]).args(more).current_dir(scene.app.dir());
+    command.args(["60", "/usr/bin/python3", client, &port]).args(more).current_dir(setup.app.dir());
     run(command.env("PYTHONPATH", "site"))
 }
 
@@ -59,85 +59,85 @@ fn talks(scene: &Scene, client: &str, more: &[&str]) -> String {
 fn tornado_with_its_websockets_and_events() {
     let lines = r#"
         passenger_app_start_command "/usr/bin/python3 tornado_app.py";
-        passenger_env_var PYTHONPATH %%STAGE%%/app/site;
+        passenger_env_var PYTHONPATH %%DIR%%/app/site;
     "#;
-    let scene = Scene::app(lines, |app| {
+    let setup = OneApp::app(lines, |app| {
         generic_python(app.dir(), &["tornado"]);
         with_sources(app, &["tornado_app.py", "chat_client.py"])
     });
-    let text = scene.nginx.get(PATH).expect(200).text();
+    let text = setup.nginx.get(PATH).expect(200).text();
     assert_eq!(text, "/a%20b/caf%C3%A9/x%2Fy a b/café/x/y 1 2/é");
-    let told = scene.nginx.send(form("/upload", &upload())).expect(200).json();
-    let told = (told["name"].as_str(), told["size"].as_u64(), told["note"].as_str());
-    assert_eq!(told, (Some("a b.bin"), Some(300_000), Some("grüße")));
-    let first = scene.nginx.get("/count").expect(200);
+    let reported = setup.nginx.send(form("/upload", &upload())).expect(200).json();
+    let reported = (reported["name"].as_str(), reported["size"].as_u64(), reported["note"].as_str());
+    assert_eq!(reported, (Some("a b.bin"), Some(300_000), Some("grüße")));
+    let first = setup.nginx.get("/count").expect(200);
     let cookie = first.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned();
-    let second = scene.nginx.send(Request::get("/count").header("Cookie", &cookie)).expect(200);
+    let second = setup.nginx.send(Request::get("/count").header("Cookie", &cookie)).expect(200);
     assert_eq!((first.text().as_str(), second.text().as_str()), ("1", "2"));
-    let etag = scene.nginx.get(PATH).header("Etag").expect("Tornado makes one").to_owned();
-    scene.nginx.send(Request::get(PATH).header("If-None-Match", &etag)).expect(304);
-    let mut client = scene.nginx.connect();
+    let etag = setup.nginx.get(PATH).header("Etag").expect("Tornado makes one").to_owned();
+    setup.nginx.send(Request::get(PATH).header("If-None-Match", &etag)).expect(304);
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/events").bytes("close"));
     client.read_until("data: 1\n\n");
-    scene.nginx.get("/go-on").expect(200);
+    setup.nginx.get("/go-on").expect(200);
     client.read_until("data: 2\n\n");
-    assert_eq!(talks(&scene, "chat_client.py", &[]), "talked\n");
+    assert_eq!(talks(&setup, "chat_client.py", &[]), "talked\n");
 }
 
 #[test]
 fn sanic_with_its_streams_and_websockets() {
     let lines = r#"
         passenger_app_start_command "/usr/bin/python3 -m sanic sanic_app.app --host 127.0.0.1 --port $PORT --single-process";
-        passenger_env_var PYTHONPATH %%STAGE%%/app/site:%%STAGE%%/app;
+        passenger_env_var PYTHONPATH %%DIR%%/app/site:%%DIR%%/app;
     "#;
-    let scene = Scene::app(lines, |app| {
+    let setup = OneApp::app(lines, |app| {
         generic_python(app.dir(), &[]);
         with_sources(app, &["sanic_app.py", "feed_client.py"])
     });
-    let text = scene.nginx.get(&format!("/path{PATH}")).expect(200).text();
+    let text = setup.nginx.get(&format!("/path{PATH}")).expect(200).text();
     assert!(text.starts_with(&format!("/path{PATH} ")) && text.ends_with(" 1 2/é"), "{text}");
-    assert_eq!(scene.nginx.get("/stream").expect(200).text(), "part 0\npart 1\npart 2\n");
-    let told = scene.nginx.send(Request::post("/upload", upload())).expect(200).json();
-    assert_eq!(told["size"], 300_000);
-    assert_eq!(talks(&scene, "feed_client.py", &[]), "talked\n");
+    assert_eq!(setup.nginx.get("/stream").expect(200).text(), "part 0\npart 1\npart 2\n");
+    let reported = setup.nginx.send(Request::post("/upload", upload())).expect(200).json();
+    assert_eq!(reported["size"], 300_000);
+    assert_eq!(talks(&setup, "feed_client.py", &[]), "talked\n");
 }
 
 #[test]
 fn gradio_by_its_own_client() {
     let lines = r#"
         passenger_app_start_command "GRADIO_SERVER_PORT=$PORT /usr/bin/python3 gradio_app.py";
-        passenger_env_var PYTHONPATH %%STAGE%%/app/site;
+        passenger_env_var PYTHONPATH %%DIR%%/app/site;
         passenger_env_var GRADIO_ANALYTICS_ENABLED False;
-        passenger_env_var GRADIO_TEMP_DIR %%STAGE%%/app/scratch/gradio;
-        passenger_env_var MPLCONFIGDIR %%STAGE%%/app/scratch;
+        passenger_env_var GRADIO_TEMP_DIR %%DIR%%/app/scratch/gradio;
+        passenger_env_var MPLCONFIGDIR %%DIR%%/app/scratch;
         passenger_start_timeout 300;
     "#;
-    let scene = Scene::app(lines, |app| {
+    let setup = OneApp::app(lines, |app| {
         generic_python(app.dir(), &[]);
         with_sources(app, &["gradio_app.py", "gradio_client_app.py"])
     });
-    let page = scene.nginx.get("/").expect(200);
+    let page = setup.nginx.get("/").expect(200);
     assert!(page.text().contains("Greeter"), "{}", page.text());
     let request = Request::post("/gradio_api/call/count", r#"{"data": [3]}"#);
-    let event = scene.nginx.send(request.header("Content-Type", "application/json")).expect(200).json();
+    let event = setup.nginx.send(request.header("Content-Type", "application/json")).expect(200).json();
     let path = format!("/gradio_api/call/count/{}", event["event_id"].as_str().expect("an event"));
-    let events = scene.nginx.get(&path).expect(200);
+    let events = setup.nginx.get(&path).expect(200);
     assert!(events.header("Content-Type").is_some_and(|kind| kind.starts_with("text/event-stream")));
     let text = events.text();
     assert!(text.contains("event: generating\ndata: [1]") && text.contains("event: complete"), "{text}");
-    let file = scene.stage.path("grüße x.bin");
-    assert_eq!(talks(&scene, "gradio_client_app.py", &[file.to_str().unwrap()]), "used\n");
+    let file = setup.test_dir.path("grüße x.bin");
+    assert_eq!(talks(&setup, "gradio_client_app.py", &[file.to_str().unwrap()]), "used\n");
     // Gradio keeps the name of an uploaded file, so its path has what has to be escaped.
     let body = "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"gr\u{fc}\u{df}e x.txt\"\r\n\r\n\
                 stored\r\n--b--\r\n";
     let upload = Request::post("/gradio_api/upload", body);
     let stored =
-        scene.nginx.send(upload.header("Content-Type", "multipart/form-data; boundary=b")).expect(200);
+        setup.nginx.send(upload.header("Content-Type", "multipart/form-data; boundary=b")).expect(200);
     let path = stored.json()[0].as_str().expect("a path").to_owned();
     assert!(path.contains("grüße"), "{path}");
     for escaped in [path.replace(' ', "%20").replace('ü', "%C3%BC").replace('ß', "%C3%9F"), percent(&path)]
     {
-        let file = scene.nginx.get(&format!("/gradio_api/file={escaped}"));
+        let file = setup.nginx.get(&format!("/gradio_api/file={escaped}"));
         assert_eq!(file.expect(200).text(), "stored", "{escaped}");
     }
 }
@@ -151,62 +151,62 @@ fn percent(text: &str) -> String {
 fn php_with_its_own_server() {
     require_debian_package("php-cli", "/usr/bin/php");
     let lines = r#"passenger_app_start_command "php -S 127.0.0.1:$PORT index.php";"#;
-    let scene = Scene::app(lines, |app| with_sources(app, &["index.php"]));
+    let setup = OneApp::app(lines, |app| with_sources(app, &["index.php"]));
     let responses =
-        kept(&scene, &[Request::get(PATH), Request::new("DELETE", PATH), Request::get("/stream")]);
+        kept(&setup, &[Request::get(PATH), Request::new("DELETE", PATH), Request::get("/stream")]);
     assert_eq!(responses[0].text(), "GET /a%20b/caf%C3%A9/x%2Fy /a b/café/x/y 1 2/é");
     assert_eq!(responses[0].head.all("Set-Cookie").len(), 2);
     assert!(responses[1].text().starts_with("DELETE /a%20b/"), "{}", responses[1].text());
     assert_eq!(responses[2].text(), "part 0\npart 1\npart 2\n");
-    let text = scene.nginx.send(form("/upload", &upload())).expect(200).text();
+    let text = setup.nginx.send(form("/upload", &upload())).expect(200).text();
     assert_eq!(text, format!("a b.bin 300000 {} grüße", digest()));
-    let put = scene.nginx.send(Request::new("PUT", "/input").body(upload())).expect(201);
+    let put = setup.nginx.send(Request::new("PUT", "/input").body(upload())).expect(201);
     assert!(put.header("X-Method") == Some("PUT") && put.body == upload());
-    let moved = scene.nginx.get("/moved").expect(302);
+    let moved = setup.nginx.get("/moved").expect(302);
     assert_eq!(moved.header("Location"), Some("/elsewhere"));
-    let first = scene.nginx.get("/count").expect(200);
+    let first = setup.nginx.get("/count").expect(200);
     let cookie = first.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned();
-    let second = scene.nginx.send(Request::get("/count").header("Cookie", &cookie)).expect(200);
+    let second = setup.nginx.send(Request::get("/count").header("Cookie", &cookie)).expect(200);
     assert_eq!((first.text().as_str(), second.text().as_str()), ("1", "2"));
 }
 
 #[test]
 fn go_with_its_own_server() {
-    let scene = Scene::app(r#"passenger_app_start_command "./server";"#, |app| {
+    let setup = OneApp::app(r#"passenger_app_start_command "./server";"#, |app| {
         generic_go(app.dir());
         app.file("files/data x.txt", "0123456789").file("files/caf\u{e9}/i.txt", "an \u{e9}")
     });
     let asked = [Request::get(PATH), Request::new("HEAD", PATH), Request::new("PATCH", PATH)];
-    let responses = kept(&scene, &asked[..1]);
+    let responses = kept(&setup, &asked[..1]);
     assert_eq!(responses[0].text(), "GET /a%20b/caf%C3%A9/x%2Fy /a b/café/x/y 1 2/é");
-    assert_eq!(asked[1].send_to(scene.nginx.port()).expect(200).body.len(), 0);
-    assert!(asked[2].send_to(scene.nginx.port()).expect(200).text().starts_with("PATCH "));
-    let text = scene.nginx.send(form("/upload", &upload())).expect(200).text();
+    assert_eq!(asked[1].send_to(setup.nginx.port()).expect(200).body.len(), 0);
+    assert!(asked[2].send_to(setup.nginx.port()).expect(200).text().starts_with("PATCH "));
+    let text = setup.nginx.send(form("/upload", &upload())).expect(200).text();
     assert_eq!(text, format!("a b.bin 300000 {}", digest()));
     let range = Request::get("/files/data%20x.txt").header("Range", "bytes=2-4");
-    let part = scene.nginx.send(range).expect(206);
+    let part = setup.nginx.send(range).expect(206);
     assert_eq!((part.text().as_str(), part.header("Content-Range")), ("234", Some("bytes 2-4/10")));
-    assert_eq!(scene.nginx.get("/files/caf%C3%A9/i.txt").expect(200).text(), "an é");
-    let hinted = scene.nginx.get("/hints").expect(200);
+    assert_eq!(setup.nginx.get("/files/caf%C3%A9/i.txt").expect(200).text(), "an é");
+    let hinted = setup.nginx.get("/hints").expect(200);
     assert_eq!((hinted.text().as_str(), hinted.header("X-Sum")), ("hinted", None));
-    let mut client = scene.nginx.connect();
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/stream").bytes("close"));
     client.read_until("data: 2\n\n");
-    scene.nginx.get("/go-on").expect(200);
+    setup.nginx.get("/go-on").expect(200);
     client.read_until("data: 3\n\n");
-    let required = scene.nginx.get("/hijack").expect(426);
+    let required = setup.nginx.get("/hijack").expect(426);
     assert_eq!(required.header("Upgrade"), Some("websocket"));
-    let mut client = scene.nginx.connect();
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/hijack").header("Upgrade", "websocket").bytes("Upgrade"));
     client.read_until("\r\n\r\n");
     client.send("one\ntwo\n");
     client.read_until("you wrote two\n");
     // Go's server logs the panic with its stack, and closes the connection.
     for line in ["panic serving", "panic(", "panic.go"] {
-        scene.stage.expect_log_line(line);
+        setup.test_dir.expect_log_line(line);
     }
-    assert_eq!(scene.nginx.get("/boom").status(), 502);
-    scene.nginx.get("/").expect(200);
+    assert_eq!(setup.nginx.get("/boom").status(), 502);
+    setup.nginx.get("/").expect(200);
 }
 
 #[test]
@@ -217,15 +217,15 @@ fn java_with_its_own_server() {
         passenger_app_start_command "java -Xshare:auto -XX:TieredStopAtLevel=1 Server.java";
         passenger_start_timeout 300;
     "#;
-    let scene = Scene::app(lines, |app| with_sources(app, &["Server.java"]));
-    let responses = kept(&scene, &[Request::get(PATH), Request::get("/stream")]);
+    let setup = OneApp::app(lines, |app| with_sources(app, &["Server.java"]));
+    let responses = kept(&setup, &[Request::get(PATH), Request::get("/stream")]);
     assert_eq!(responses[0].text(), "GET /a%20b/caf%C3%A9/x%2Fy /a b/café/x/y q=1 2/é");
     assert_eq!(responses[0].head.all("Set-Cookie"), ["a=1", "b=2"]);
     assert_eq!(responses[1].text(), "part 0\npart 1\npart 2\n");
-    assert_eq!(scene.nginx.send(Request::new("HEAD", PATH)).expect(200).body.len(), 0);
-    let echoed = scene.nginx.send(form("/echo", &upload())).expect(200);
+    assert_eq!(setup.nginx.send(Request::new("HEAD", PATH)).expect(200).body.len(), 0);
+    let echoed = setup.nginx.send(form("/echo", &upload())).expect(200);
     assert_eq!(echoed.header("Content-Type"), Some("multipart/form-data; boundary=b"));
     assert!(echoed.body.len() > 300_000);
-    assert_eq!(scene.nginx.get("/boom").status(), 502);
-    scene.nginx.get("/").expect(200);
+    assert_eq!(setup.nginx.get("/boom").status(), 502);
+    setup.nginx.get("/").expect(200);
 }

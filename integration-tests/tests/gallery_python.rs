@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use stage::{App, Scene, python_venv, run, workspace};
+use test_support::{App, OneApp, python_venv, run, workspace};
 
 /// One process, so that clients of a chat meet; the venv is the app's.
-const LINES: &str = "passenger_python %%STAGE%%/app/venv/bin/python; passenger_max_instances 1; \
+const LINES: &str = "passenger_python %%DIR%%/app/venv/bin/python; passenger_max_instances 1; \
     passenger_app_env production;";
 const THREADS: &str = "passenger_concurrency_model thread; passenger_thread_count 8;";
 
@@ -64,14 +64,14 @@ fn django_with_channels() {
 /// The app and its client of the gallery; `lines` are added to the configuration.
 fn visit(name: &str, lines: &str) {
     let source = gallery(&format!("{name}_app.py"));
-    let scene = Scene::app(&format!("{LINES} {lines}"), |app| with_venv(app).python(&source));
-    visit_with(&scene, &format!("{name}_client.py"), "");
+    let setup = OneApp::app(&format!("{LINES} {lines}"), |app| with_venv(app).python(&source));
+    visit_with(&setup, &format!("{name}_client.py"), "");
 }
 
 /// A Django project as its generator makes it, with the gallery's views, and a startup file.
 fn visit_django(startup_file: &str, what: &str) {
-    let scene = Scene::app(LINES, |app| django(with_venv(app)).python(startup_file));
-    visit_with(&scene, "django_client.py", what);
+    let setup = OneApp::app(LINES, |app| django(with_venv(app)).python(startup_file));
+    visit_with(&setup, "django_client.py", what);
 }
 
 fn django(app: App) -> App {
@@ -112,10 +112,10 @@ fn directory() -> std::path::PathBuf {
 
 /// Runs a client of the gallery; what fails in it fails the test, with the app's log.
 #[track_caller]
-fn visit_with(scene: &Scene, client: &str, what: &str) {
-    let python: &Path = &scene.app.path("venv/bin/python");
+fn visit_with(setup: &OneApp, client: &str, what: &str) {
+    let python: &Path = &setup.app.path("venv/bin/python");
     let mut command = Command::new("timeout");
     command.arg("120").arg(python).arg("-B").arg(directory().join(client));
-    let told = run(command.arg(scene.nginx.port().to_string()).arg(what));
-    assert_eq!(told, "ok\n");
+    let reported = run(command.arg(setup.nginx.port().to_string()).arg(what));
+    assert_eq!(reported, "ok\n");
 }

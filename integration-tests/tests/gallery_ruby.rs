@@ -1,6 +1,6 @@
 //! Ruby applications of Debian, unmodified and used through their real features.
 
-use stage::{Connection, Request, Scene, eventually, is_root, require_debian_package};
+use test_support::{Connection, OneApp, Request, eventually, is_root, require_debian_package};
 
 const RAILS: &str = include_str!("gallery_ruby/rails.ru");
 
@@ -11,15 +11,15 @@ const ODD_PATH: &str = "/echo/a%20b/%C3%A9/c%2Fd";
 const ODD_REST: &str = "/a%20b/%C3%A9/c%2Fd";
 
 /// One process, which nothing joins.
-fn only_process(fill: impl FnOnce(stage::App) -> stage::App) -> Scene {
+fn only_process(fill: impl FnOnce(test_support::App) -> test_support::App) -> OneApp {
     let fill = |app| {
-        let app: stage::App = fill(app);
+        let app: test_support::App = fill(app);
         if is_root() { app.owned_by("games") } else { app }
     };
-    Scene::set("", |daemon| daemon.flag("--max-pool-size=1"), fill)
+    OneApp::custom("", |daemon| daemon.flag("--max-pool-size=1"), fill)
 }
 
-fn rails() -> Scene {
+fn rails() -> OneApp {
     require_debian_package("ruby-activestorage", "/usr/share/doc/ruby-activestorage");
     require_debian_package("ruby-actioncable", "/usr/share/doc/ruby-actioncable");
     require_debian_package("ruby-sqlite3", "/usr/share/doc/ruby-sqlite3");
@@ -36,19 +36,19 @@ fn rails() -> Scene {
 
 #[test]
 fn rails_answers_conditionally_and_sends_files_and_data() {
-    let scene = rails();
-    let fresh = scene.nginx.get("/conditional").expect(200);
+    let setup = rails();
+    let fresh = setup.nginx.get("/conditional").expect(200);
     let etag = fresh.header("ETag").unwrap().to_owned();
-    let again = scene.nginx.send(Request::get("/conditional").header("If-None-Match", &etag)).expect(304);
+    let again = setup.nginx.send(Request::get("/conditional").header("If-None-Match", &etag)).expect(304);
     assert_eq!((again.body.len(), again.header("Content-Length")), (0, None));
     let date = fresh.header("Last-Modified").unwrap();
-    scene.nginx.send(Request::get("/conditional").header("If-Modified-Since", date)).expect(304);
-    assert_eq!(scene.nginx.get("/file").expect(200).text(), "0123456789".repeat(50_000));
-    assert!(scene.nginx.send(Request::new("HEAD", "/file")).expect(200).body.is_empty());
-    let data = scene.nginx.get("/data").expect(200);
+    setup.nginx.send(Request::get("/conditional").header("If-Modified-Since", date)).expect(304);
+    assert_eq!(setup.nginx.get("/file").expect(200).text(), "0123456789".repeat(50_000));
+    assert!(setup.nginx.send(Request::new("HEAD", "/file")).expect(200).body.is_empty());
+    let data = setup.nginx.get("/data").expect(200);
     assert_eq!(data.body, [0, 0xff].repeat(50_000));
     assert!(data.header("Content-Disposition").unwrap().contains("filename*=UTF-8''a%20b%20%C3%A9.bin"));
-    let echo = scene.nginx.get(&format!("{ODD_PATH}?q=%C3%A9")).expect(200).json();
+    let echo = setup.nginx.get(&format!("{ODD_PATH}?q=%C3%A9")).expect(200).json();
     assert_eq!(
         (echo["path"].as_str(), echo["uri"].as_str()),
         (Some("a b/é/c/d"), Some("/echo/a%20b/%C3%A9/c%2Fd?q=%C3%A9"))
@@ -57,69 +57,69 @@ fn rails_answers_conditionally_and_sends_files_and_data() {
 
 #[test]
 fn rails_streams_templates_and_live_events() {
-    let scene = rails();
-    let page = scene.nginx.get("/streamed").expect(200);
+    let setup = rails();
+    let page = setup.nginx.get("/streamed").expect(200);
     assert_eq!(page.text(), "<title>gallery</title><p>streamed streamed streamed </p><footer>");
-    let mut client = scene.nginx.connect();
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/live").bytes("close"));
     client.read_until("data: one\n\n");
-    scene.stage.open_gate("live");
+    setup.test_dir.open_gate("live");
     client.read_until("data: two\n\n");
-    scene.nginx.get("/pid").expect(200);
-    let page = scene.nginx.get(&format!("/streamed{ODD_REST}")).expect(200).text();
+    setup.nginx.get("/pid").expect(200);
+    let page = setup.nginx.get(&format!("/streamed{ODD_REST}")).expect(200).text();
     assert!(page.ends_with("</p><p>a b/é/c/d</p><footer>"), "{page}");
-    let events = scene.nginx.get(&format!("/live{ODD_REST}")).expect(200).text();
+    let events = setup.nginx.get(&format!("/live{ODD_REST}")).expect(200).text();
     assert!(events.ends_with("data: a b/é/c/d\n\n"), "{events}");
 }
 
 #[test]
 fn rails_active_storage_takes_and_gives_files() {
-    let scene = rails();
+    let setup = rails();
     let body = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a b \u{e9}.txt\"\r\n\
         Content-Type: text/plain\r\n\r\nfile of a visitor\r\n--b--\r\n";
     let upload = Request::post("/upload", body).header("Content-Type", "multipart/form-data; boundary=b");
-    let places = scene.nginx.send(upload).expect(200).json();
-    let proxied = scene.nginx.get(places["proxy"].as_str().unwrap()).expect(200);
+    let places = setup.nginx.send(upload).expect(200).json();
+    let proxied = setup.nginx.get(places["proxy"].as_str().unwrap()).expect(200);
     assert_eq!(proxied.text(), "file of a visitor");
-    let moved = scene.nginx.get(places["redirect"].as_str().unwrap()).expect(302);
+    let moved = setup.nginx.get(places["redirect"].as_str().unwrap()).expect(302);
     let at = moved.header("Location").unwrap();
     let path = at.split_once("//").and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..])).unwrap();
-    let served = scene.nginx.get(path).expect(200);
+    let served = setup.nginx.get(path).expect(200);
     assert_eq!(served.text(), "file of a visitor");
     assert!(served.header("Content-Disposition").unwrap().contains("a%20b%20%C3%A9.txt"));
     // Rails finds the file by its key; the name is what the visitor calls it.
     for place in ["proxy", "redirect"] {
         let (key, _) = places[place].as_str().unwrap().rsplit_once('/').unwrap();
-        let status = scene.nginx.get(&format!("{key}{ODD_REST}.txt")).status();
+        let status = setup.nginx.get(&format!("{key}{ODD_REST}.txt")).status();
         assert_eq!(status, if place == "proxy" { 200 } else { 302 }, "{place}");
     }
 }
 
 #[test]
 fn action_cable_broadcasts_while_the_only_process_serves() {
-    let scene = rails();
-    let pid = scene.app_pid();
+    let setup = rails();
+    let pid = setup.app_pid();
     let mut clients: Vec<_> = (0..5)
         .map(|_| {
             let mut socket = WebSocket::open(
-                &scene,
+                &setup,
                 &format!("/cable{ODD_REST}"),
                 "Sec-WebSocket-Protocol: actioncable-v1-json\r\n",
             );
             socket.read_until("welcome");
             socket.send(r#"{"command":"subscribe","identifier":"{\"channel\":\"RoomChannel\"}"}"#);
             socket.read_until("confirm_subscription");
-            assert_eq!(scene.app_pid(), pid);
+            assert_eq!(setup.app_pid(), pid);
             socket
         })
         .collect();
-    scene.nginx.send(Request::post("/broadcast?words=by%20request", "")).expect(204);
+    setup.nginx.send(Request::post("/broadcast?words=by%20request", "")).expect(204);
     clients.iter_mut().for_each(|socket| socket.read_until("by request"));
     let speak = r#"{"command":"message","identifier":"{\"channel\":\"RoomChannel\"}","data":"{\"action\":\"speak\",\"words\":\"by socket\"}"}"#;
     clients[0].send(speak);
     clients.iter_mut().for_each(|socket| socket.read_until("by socket at /cable/a b/é/c/d"));
     drop(clients);
-    eventually("the sockets have ended", || scene.daemon.status().contains("Sessions: 0"));
+    eventually("the sockets have ended", || setup.daemon.status().contains("Sessions: 0"));
 }
 
 #[test]
@@ -141,15 +141,15 @@ fn sinatra_streams_as_it_goes() {
         end
         run Shop
     "##;
-    let scene = only_process(|app| app.ruby(ruby));
-    let mut client = scene.nginx.connect();
+    let setup = only_process(|app| app.ruby(ruby));
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/stream").bytes("close"));
     client.read_until("one");
-    scene.stage.open_gate("sinatra");
+    setup.test_dir.open_gate("sinatra");
     client.read_until("two");
-    assert_eq!(scene.nginx.get("/kept").expect(200).text(), "kept open");
-    assert_eq!(scene.nginx.get("/file").expect(200).text(), ruby);
-    assert_eq!(scene.nginx.get(ODD_PATH).expect(200).text(), "a b/é/c/d");
+    assert_eq!(setup.nginx.get("/kept").expect(200).text(), "kept open");
+    assert_eq!(setup.nginx.get("/file").expect(200).text(), ruby);
+    assert_eq!(setup.nginx.get(ODD_PATH).expect(200).text(), "a b/é/c/d");
 }
 
 #[test]
@@ -173,22 +173,22 @@ fn faye_websockets_live_beside_requests() {
           [200, { 'Content-Type' => 'text/plain' }, [Rack::Utils.unescape_path(env['PATH_INFO'])]]
         end)
     "#;
-    let scene = only_process(|app| app.ruby(ruby));
-    let pid = scene.app_pid();
+    let setup = only_process(|app| app.ruby(ruby));
+    let pid = setup.app_pid();
     let mut clients: Vec<_> =
-        (0..5).map(|_| WebSocket::open(&scene, ODD_PATH, "Sec-WebSocket-Protocol: chat\r\n")).collect();
+        (0..5).map(|_| WebSocket::open(&setup, ODD_PATH, "Sec-WebSocket-Protocol: chat\r\n")).collect();
     for socket in &mut clients {
-        assert_eq!(scene.app_pid(), pid);
+        assert_eq!(setup.app_pid(), pid);
         socket.send("hé");
         socket.read_until("echo hé");
     }
-    let mut events = scene.nginx.connect();
+    let mut events = setup.nginx.connect();
     events.send(Request::get("/events").header("Accept", "text/event-stream").bytes("close"));
     events.read_until("data: an event");
-    assert_eq!(scene.nginx.get(ODD_PATH).expect(200).text(), "/echo/a b/é/c/d");
+    assert_eq!(setup.nginx.get(ODD_PATH).expect(200).text(), "/echo/a b/é/c/d");
     drop((clients, events));
-    eventually("the app hears the end", || scene.stage.scratch("closed").exists());
-    assert_eq!(scene.app_pid(), pid);
+    eventually("the app hears the end", || setup.test_dir.scratch("closed").exists());
+    assert_eq!(setup.app_pid(), pid);
 }
 
 #[test]
@@ -206,11 +206,11 @@ fn a_reactor_is_not_killed_inside_a_callback() {
     "#;
     for method in ["direct", "smart"] {
         let lines = format!("passenger_spawn_method {method};");
-        let mut scene = Scene::app(&lines, |app| app.ruby(ruby));
-        scene.nginx.get("/").expect(200);
-        scene.daemon.logs_eventually("output: out");
-        assert!(scene.daemon.stop().success());
-        let log = scene.daemon.log();
+        let mut setup = OneApp::app(&lines, |app| app.ruby(ruby));
+        setup.nginx.get("/").expect(200);
+        setup.daemon.logs_eventually("output: out");
+        assert!(setup.daemon.stop().success());
+        let log = setup.daemon.log();
         assert_eq!(log.matches("output: in").count(), log.matches("output: out").count(), "{log}");
     }
 }
@@ -220,8 +220,8 @@ struct WebSocket(Connection);
 
 impl WebSocket {
     #[track_caller]
-    fn open(scene: &Scene, path: &str, headers: &str) -> Self {
-        let mut client = scene.nginx.connect();
+    fn open(setup: &OneApp, path: &str, headers: &str) -> Self {
+        let mut client = setup.nginx.connect();
         client.send(format!(
             "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{headers}\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

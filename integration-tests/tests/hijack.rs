@@ -1,6 +1,6 @@
 //! Ruby and Python apps that take over their connection.
 
-use stage::{Request, Scene, eventually};
+use test_support::{OneApp, Request, eventually};
 
 const RUBY: &str = r#"
     run ->(env) {
@@ -57,22 +57,22 @@ def application(env, start):
 
 #[test]
 fn ruby_hijacks_fully_and_partially() {
-    let scene = Scene::app("", |app| app.ruby(RUBY));
+    let setup = OneApp::app("", |app| app.ruby(RUBY));
     for turn in 0..3 {
         for kind in ["full", "partial"] {
-            let response = scene.nginx.get(&format!("/{kind}")).expect(200);
+            let response = setup.nginx.get(&format!("/{kind}")).expect(200);
             assert_eq!(response.text(), format!("{kind} hijack"), "turn {turn}");
             assert_eq!(response.header("X-Hijacked"), Some(kind));
             assert_eq!(response.header("rack.hijack"), None);
         }
-        scene.nginx.get("/pid").expect(200);
+        setup.nginx.get("/pid").expect(200);
     }
 }
 
 #[test]
-fn ruby_hijacks_a_tunnel_and_serves_on() {
-    let scene = Scene::app("", |app| app.ruby(RUBY));
-    let mut client = scene.nginx.connect();
+fn ruby_hijacks_a_tunnel_and_keeps_serving() {
+    let setup = OneApp::app("", |app| app.ruby(RUBY));
+    let mut client = setup.nginx.connect();
     client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(client.read_head().status, 101);
     client.send("shout");
@@ -80,15 +80,15 @@ fn ruby_hijacks_a_tunnel_and_serves_on() {
     client.send(" again");
     client.read_until(" AGAIN");
     drop(client);
-    eventually("the app hears the end", || scene.stage.scratch("tunnel.closed").exists());
-    scene.nginx.send(Request::get("/pid")).expect(200);
+    eventually("the app hears the end", || setup.test_dir.scratch("tunnel.closed").exists());
+    setup.nginx.send(Request::get("/pid")).expect(200);
 }
 
 #[test]
 fn python_hijacks() {
-    let scene = Scene::app("", |app| app.python(PYTHON));
+    let setup = OneApp::app("", |app| app.python(PYTHON));
     for _ in 0..3 {
-        assert_eq!(scene.nginx.get("/full").expect(200).text(), "full hijack");
-        scene.nginx.get("/pid").expect(200);
+        assert_eq!(setup.nginx.get("/full").expect(200).text(), "full hijack");
+        setup.nginx.get("/pid").expect(200);
     }
 }

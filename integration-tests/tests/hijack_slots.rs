@@ -1,6 +1,6 @@
 //! Hijacked connections of Ruby and Python apps, and the requests that are served beside them.
 
-use stage::{Connection, Request, Scene, eventually};
+use test_support::{Connection, OneApp, Request, eventually};
 
 const RUBY: &str = r#"
     ECHO = lambda do |io|
@@ -62,18 +62,18 @@ def application(env, start):
 const THREADS: &str = "passenger_concurrency_model thread; passenger_thread_count 3;";
 
 /// One process, which nothing joins.
-fn only_process(lines: &str, source: &str) -> Scene {
+fn only_process(lines: &str, source: &str) -> OneApp {
     let python = source.starts_with("\nimport");
     let lines = format!("passenger_python /usr/bin/python3; {lines}");
-    Scene::set(
+    OneApp::custom(
         &lines,
         |daemon| daemon.flag("--max-pool-size=1"),
         |app| if python { app.python(source) } else { app.ruby(source) },
     )
 }
 
-fn tunnel(scene: &Scene, path: &str) -> Connection {
-    let mut client = scene.nginx.connect();
+fn tunnel(setup: &OneApp, path: &str) -> Connection {
+    let mut client = setup.nginx.connect();
     client
         .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
     assert_eq!(client.read_head().status, 101);
@@ -89,95 +89,95 @@ fn echo(client: &mut Connection) {
 #[test]
 fn twenty_tunnels_leave_the_only_process_free() {
     for lines in ["", THREADS] {
-        let scene = only_process(lines, RUBY);
-        let pid = scene.app_pid();
+        let setup = only_process(lines, RUBY);
+        let pid = setup.app_pid();
         let mut clients = Vec::new();
         for _ in 0..20 {
-            clients.push(tunnel(&scene, "/tunnel"));
-            assert_eq!(scene.app_pid(), pid);
+            clients.push(tunnel(&setup, "/tunnel"));
+            assert_eq!(setup.app_pid(), pid);
         }
         clients.iter_mut().for_each(echo);
         assert!(
-            scene.daemon.status().contains("Sessions: 20"),
+            setup.daemon.status().contains("Sessions: 20"),
             "they are counted: {}",
-            scene.daemon.status()
+            setup.daemon.status()
         );
         drop(clients);
-        eventually("they have ended", || scene.daemon.status().contains("Sessions: 0"));
-        assert_eq!(scene.app_pid(), pid);
+        eventually("they have ended", || setup.daemon.status().contains("Sessions: 0"));
+        assert_eq!(setup.app_pid(), pid);
     }
 }
 
 #[test]
 fn partial_hijacks_leave_the_only_process_free() {
-    let scene = only_process("", RUBY);
+    let setup = only_process("", RUBY);
     let mut clients: Vec<_> = (0..5)
         .map(|_| {
-            let mut client = scene.nginx.connect();
+            let mut client = setup.nginx.connect();
             client.send(Request::get("/events").bytes("close"));
             client.read_until("begun ");
-            scene.app_pid();
+            setup.app_pid();
             client
         })
         .collect();
-    scene.stage.open_gate("end");
+    setup.test_dir.open_gate("end");
     clients.iter_mut().for_each(|client| drop(client.read_until("ended")));
 }
 
 #[test]
-fn a_visitor_who_leaves_a_hijacked_stream_ends_its_session() {
-    let scene = only_process("", RUBY);
-    let pid = scene.app_pid();
+fn a_client_that_leaves_a_hijacked_stream_ends_its_session() {
+    let setup = only_process("", RUBY);
+    let pid = setup.app_pid();
     for _ in 0..3 {
-        let mut client = scene.nginx.connect();
+        let mut client = setup.nginx.connect();
         client.send(Request::get("/events").bytes("close"));
         client.read_until("begun ");
-        assert_eq!(scene.app_pid(), pid);
+        assert_eq!(setup.app_pid(), pid);
         drop(client);
     }
-    eventually("no session is left", || scene.daemon.status().contains("Sessions: 0"));
-    assert_eq!(scene.app_pid(), pid);
+    eventually("no session is left", || setup.daemon.status().contains("Sessions: 0"));
+    assert_eq!(setup.app_pid(), pid);
 }
 
 #[test]
-fn an_app_that_stays_with_its_connection_keeps_its_slot() {
+fn an_app_that_keeps_its_connection_keeps_its_slot() {
     for source in [RUBY, PYTHON] {
-        let scene = only_process("", source);
-        let pid = scene.app_pid();
-        let mut client = tunnel(&scene, "/stays");
-        let mut waiting = scene.nginx.connect();
+        let setup = only_process("", source);
+        let pid = setup.app_pid();
+        let mut client = tunnel(&setup, "/stays");
+        let mut waiting = setup.nginx.connect();
         waiting.send(Request::get("/pid").bytes("close"));
-        eventually("the request waits", || scene.daemon.status().contains("Requests in queue: 1"));
+        eventually("the request waits", || setup.daemon.status().contains("Requests in queue: 1"));
         echo(&mut client);
         drop(client);
         assert_eq!(waiting.read_response().expect(200).text(), pid.to_string());
-        assert_eq!(scene.app_pid(), pid);
+        assert_eq!(setup.app_pid(), pid);
     }
 }
 
 #[test]
-fn threads_beside_connections_that_the_app_stays_with_serve_on() {
+fn other_threads_serve_beside_kept_connections() {
     for source in [RUBY, PYTHON] {
-        let scene = only_process(THREADS, source);
-        let pid = scene.app_pid();
-        let mut first = tunnel(&scene, "/stays");
-        let second = tunnel(&scene, "/stays");
+        let setup = only_process(THREADS, source);
+        let pid = setup.app_pid();
+        let mut first = tunnel(&setup, "/stays");
+        let second = tunnel(&setup, "/stays");
         for _ in 0..5 {
-            assert_eq!(scene.app_pid(), pid);
+            assert_eq!(setup.app_pid(), pid);
         }
         // Each thread that comes back is used again, whichever connection it takes first.
         drop(second);
         for _ in 0..5 {
-            assert_eq!(scene.app_pid(), pid);
+            assert_eq!(setup.app_pid(), pid);
         }
         echo(&mut first);
-        let third = tunnel(&scene, "/stays");
+        let third = tunnel(&setup, "/stays");
         drop(first);
         drop(third);
-        eventually("all have ended", || scene.daemon.status().contains("Sessions: 0"));
+        eventually("all have ended", || setup.daemon.status().contains("Sessions: 0"));
         let waiting: Vec<_> = (0..6)
             .map(|_| {
-                let mut client = scene.nginx.connect();
+                let mut client = setup.nginx.connect();
                 client.send(Request::get("/pid").bytes("close"));
                 client
             })
@@ -188,26 +188,26 @@ fn threads_beside_connections_that_the_app_stays_with_serve_on() {
 
 #[test]
 fn a_restart_ends_tunnels_whose_slots_are_free() {
-    let scene = only_process("", RUBY);
-    let pid = scene.app_pid();
-    let mut clients: Vec<_> = (0..3).map(|_| tunnel(&scene, "/tunnel")).collect();
-    let dir = scene.app.dir().to_str().unwrap();
-    assert!(scene.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
+    let setup = only_process("", RUBY);
+    let pid = setup.app_pid();
+    let mut clients: Vec<_> = (0..3).map(|_| tunnel(&setup, "/tunnel")).collect();
+    let dir = setup.app.dir().to_str().unwrap();
+    assert!(setup.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
     clients.iter_mut().for_each(|client| drop(client.read_to_end()));
-    assert_ne!(scene.app_pid(), pid);
+    assert_ne!(setup.app_pid(), pid);
 }
 
 #[test]
 fn a_restart_waits_for_tunnels_where_they_are_kept() {
     let lines = "passenger_abort_websockets_on_process_shutdown off; passenger_python /usr/bin/python3;";
-    let scene = Scene::app(lines, |app| app.ruby(RUBY));
-    let pid = scene.app_pid();
-    let mut client = tunnel(&scene, "/tunnel");
-    let dir = scene.app.dir().to_str().unwrap();
-    assert!(scene.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
-    assert_ne!(scene.app_pid(), pid);
+    let setup = OneApp::app(lines, |app| app.ruby(RUBY));
+    let pid = setup.app_pid();
+    let mut client = tunnel(&setup, "/tunnel");
+    let dir = setup.app.dir().to_str().unwrap();
+    assert!(setup.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
+    assert_ne!(setup.app_pid(), pid);
     echo(&mut client);
-    assert!(scene.daemon.app_pids().contains(&pid), "the old process lives as long as its tunnel");
+    assert!(setup.daemon.app_pids().contains(&pid), "the old process lives as long as its tunnel");
     drop(client);
-    eventually("it has ended", || !scene.daemon.app_pids().contains(&pid));
+    eventually("it has ended", || !setup.daemon.app_pids().contains(&pid));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stage::{DaemonBuilder, Language, ONE_APP, Scene, Stage, eventually};
+use test_support::{DaemonBuilder, Language, ONE_APP_CONF, OneApp, TestDir, eventually};
 
 use crate::hooks::hook;
 
@@ -20,10 +20,10 @@ fn place(log: &str, text: &str) -> usize {
 }
 
 #[test]
-fn programs_run_at_each_turn_of_the_daemons_life() {
-    let stage = Stage::new();
+fn hooks_run_at_each_step_of_the_daemons_life() {
+    let test_dir = TestDir::new();
     let mut daemon =
-        NAMES.into_iter().fold(stage.daemon(), |daemon, name| hook(daemon, name, &["life.sh"])).start();
+        NAMES.into_iter().fold(test_dir.daemon(), |daemon, name| hook(daemon, name, &["life.sh"])).start();
     daemon.logs_eventually("hook after_watchdog_initialization: ");
     assert!(!daemon.log().contains("hook before_watchdog_shutdown: "), "it lives");
     assert!(daemon.stop().success());
@@ -40,7 +40,7 @@ fn programs_run_at_each_turn_of_the_daemons_life() {
     ];
     let places = turns.map(|text| place(&log, text));
     assert!(places.is_sorted(), "{places:?}\n{log}");
-    let (socket, registry) = (stage.socket(), stage.path("registry"));
+    let (socket, registry) = (test_dir.socket(), test_dir.path("registry"));
     let facts = format!(": socket={} registry={} app=[]", socket.display(), registry.display());
     assert_eq!(log.matches(&facts).count(), 4, "{log}");
 }
@@ -52,73 +52,73 @@ fn refused(daemon: DaemonBuilder) -> String {
 }
 
 #[test]
-fn a_program_that_fails_keeps_the_daemon_from_starting() {
-    let stage = Stage::new();
-    let pid_file = stage.path("daemon.pid");
-    let daemon = hook(stage.daemon(), "before_watchdog_initialization", &["fail.sh", "life.sh"]);
+fn a_failed_hook_prevents_the_start() {
+    let test_dir = TestDir::new();
+    let pid_file = test_dir.path("daemon.pid");
+    let daemon = hook(test_dir.daemon(), "before_watchdog_initialization", &["fail.sh", "life.sh"]);
     let daemon = hook(daemon, "after_watchdog_shutdown", &["life.sh"]);
-    let told = refused(daemon.flag(&format!("--pid-file={}", pid_file.display())));
-    assert!(told.contains("the daemon cannot start: the program /"), "{told}");
+    let reported = refused(daemon.flag(&format!("--pid-file={}", pid_file.display())));
+    assert!(reported.contains("the daemon cannot start: the program /"), "{reported}");
     assert!(
-        told.contains("fail.sh of the hook before_watchdog_initialization exited with status 3"),
-        "{told}"
+        reported.contains("fail.sh of the hook before_watchdog_initialization exited with status 3"),
+        "{reported}"
     );
     for not in ["hook before_watchdog_initialization:", "hook after_watchdog_shutdown:", "up and listening"] {
-        assert!(!told.contains(not), "{told}");
+        assert!(!reported.contains(not), "{reported}");
     }
-    let left = fs::read_dir(stage.path("registry")).unwrap().count();
-    assert!(!stage.socket().exists() && !pid_file.exists() && left == 0, "nothing is left");
+    let left = fs::read_dir(test_dir.path("registry")).unwrap().count();
+    assert!(!test_dir.socket().exists() && !pid_file.exists() && left == 0, "nothing is left");
 }
 
 #[test]
-fn in_the_background_the_caller_is_told_what_a_program_said_no_to() {
-    let stage = Stage::new();
-    let log = stage.path("background.log");
-    let daemon = hook(stage.daemon(), "before_watchdog_initialization", &["fail.sh"]);
-    let told = refused(daemon.flag("--daemonize").flag(&format!("--log-file={}", log.display())));
-    assert!(told.starts_with("flying-passenger: the daemon cannot start: the program /"), "{told}");
+fn a_failed_hook_is_reported_to_the_caller_in_the_background() {
+    let test_dir = TestDir::new();
+    let log = test_dir.path("background.log");
+    let daemon = hook(test_dir.daemon(), "before_watchdog_initialization", &["fail.sh"]);
+    let reported = refused(daemon.flag("--daemonize").flag(&format!("--log-file={}", log.display())));
+    assert!(reported.starts_with("flying-passenger: the daemon cannot start: the program /"), "{reported}");
     assert!(fs::read_to_string(log).unwrap().contains("exited with status 3"));
 }
 
 #[test]
-fn a_daemon_that_is_told_to_end_before_it_is_up_ends() {
-    let stage = Stage::new();
-    let daemon = hook(stage.daemon(), "before_watchdog_initialization", &["again.sh"]);
+fn a_daemon_can_be_stopped_while_it_starts() {
+    let test_dir = TestDir::new();
+    let daemon = hook(test_dir.daemon(), "before_watchdog_initialization", &["again.sh"]);
     let output = hook(daemon, "after_watchdog_shutdown", &["life.sh"]).output();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && !told.contains("up and listening"), "{told}");
-    assert!(!told.contains("hook after_watchdog_shutdown:"), "nothing has been begun: {told}");
-    assert!(!stage.socket().exists());
+    let reported = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !reported.contains("up and listening"), "{reported}");
+    assert!(!reported.contains("hook after_watchdog_shutdown:"), "nothing has been begun: {reported}");
+    assert!(!test_dir.socket().exists());
 }
 
 /// A daemon with an app whose end waits for a gate.
-fn parting() -> Scene {
-    let stage = Stage::new();
-    let app = stage.app("app").standard(Language::Ruby);
-    let daemon = stage.daemon().variable("GATE", stage.scratch("part.go"));
+fn parting() -> OneApp {
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").standard(Language::Ruby);
+    let daemon = test_dir.daemon().variable("GATE", test_dir.scratch("part.go"));
     let daemon = hook(daemon, "before_watchdog_shutdown", &["gate.sh"]).start();
-    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", "")).start();
-    Scene { nginx, daemon, app, stage }
+    let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", "")).start();
+    OneApp { nginx, daemon, app, test_dir }
 }
 
 #[test]
 fn requests_are_served_until_the_program_before_the_end_has_ended() {
-    let mut scene = parting();
-    let pid = scene.app_pid();
-    scene.daemon.signal(nix::sys::signal::Signal::SIGTERM);
-    scene.daemon.logs_eventually("hook before_watchdog_shutdown waits");
-    assert_eq!(scene.app_pid(), pid);
-    scene.daemon.kill_router();
-    assert_eq!(scene.app_pid(), pid, "a router that dies meanwhile is replaced");
-    scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
-    scene.stage.open_gate("part");
-    assert!(scene.daemon.await_end().success());
+    let mut setup = parting();
+    let pid = setup.app_pid();
+    setup.daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    setup.daemon.logs_eventually("hook before_watchdog_shutdown waits");
+    assert_eq!(setup.app_pid(), pid);
+    setup.daemon.kill_router();
+    assert_eq!(setup.app_pid(), pid, "a router that dies meanwhile is replaced");
+    setup.test_dir.expect_log_line(&setup.test_dir.socket().display().to_string());
+    setup.test_dir.open_gate("part");
+    assert!(setup.daemon.await_end().success());
 }
 
 #[test]
-fn asking_twice_waits_for_no_program() {
-    let stage = Stage::new();
-    let daemon = hook(stage.daemon(), "before_watchdog_shutdown", &["again.sh"]);
+fn a_second_stop_signal_waits_for_no_hook() {
+    let test_dir = TestDir::new();
+    let daemon = hook(test_dir.daemon(), "before_watchdog_shutdown", &["again.sh"]);
     let mut daemon = hook(daemon, "after_watchdog_shutdown", &["life.sh"]).start();
     let status = daemon.stop();
     assert_eq!(status.code(), Some(1), "it tells that the end was cut short");
@@ -126,19 +126,19 @@ fn asking_twice_waits_for_no_program() {
 }
 
 #[test]
-fn a_hook_that_is_added_while_the_daemon_runs_counts() {
-    let scene = Scene::with(Language::Ruby, "", |daemon| daemon.configured("[hooks]\n"));
-    let pid = scene.app_pid();
-    let file = scene.stage.path("daemon.toml");
+fn a_hook_added_by_a_reload_applies() {
+    let setup = OneApp::with(Language::Ruby, "", |daemon| daemon.configured("[hooks]\n"));
+    let pid = setup.app_pid();
+    let file = setup.test_dir.path("daemon.toml");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hooks/tell.sh");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{text}detached_process = {program:?}\n")).unwrap();
-    scene.daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    scene.daemon.logs_eventually("reading the configuration again");
+    setup.daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    setup.daemon.logs_eventually("reading the configuration again");
     eventually("the program is run for a process that goes", || {
-        let pid = scene.daemon.app_pids().into_iter().next().unwrap_or(pid);
-        scene.daemon.tool("passenger-config", &["detach-process", &pid.to_string()]);
-        scene.app_pid();
-        scene.daemon.log().contains("hook detached_process: ")
+        let pid = setup.daemon.app_pids().into_iter().next().unwrap_or(pid);
+        setup.daemon.tool("passenger-config", &["detach-process", &pid.to_string()]);
+        setup.app_pid();
+        setup.daemon.log().contains("hook detached_process: ")
     });
 }

@@ -3,17 +3,21 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use stage::{Daemon, Language, Scene, Stage, binary, eventually};
+use test_support::{Daemon, Language, OneApp, TestDir, binary, eventually};
 
-fn told(output: &Output) -> String {
+fn reported(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Runs a tool where no daemon is.
-fn alone(stage: &Stage, tool: &str, arguments: &[&str]) -> Output {
-    let _there_already = std::fs::create_dir(stage.path("registry"));
+fn alone(test_dir: &TestDir, tool: &str, arguments: &[&str]) -> Output {
+    let _there_already = std::fs::create_dir(test_dir.path("registry"));
     let mut command = Command::new(binary(tool));
-    command.args(arguments).env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry")).output().unwrap()
+    command
+        .args(arguments)
+        .env("PASSENGER_INSTANCE_REGISTRY_DIR", test_dir.path("registry"))
+        .output()
+        .unwrap()
 }
 
 fn list(daemon: &Daemon) -> Vec<Value> {
@@ -24,22 +28,22 @@ fn list(daemon: &Daemon) -> Vec<Value> {
 
 #[test]
 fn instances_are_listed_with_name_pid_and_socket() {
-    let stage = Stage::new();
-    let daemon = stage.daemon().start();
+    let test_dir = TestDir::new();
+    let daemon = test_dir.daemon().start();
     let listed = list(&daemon);
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["pid"], daemon.pid());
-    let (name, socket) = (listed[0]["name"].as_str().unwrap(), stage.socket().display().to_string());
-    let text = told(&daemon.tool("passenger-config", &["list-instances"]));
+    let (name, socket) = (listed[0]["name"].as_str().unwrap(), test_dir.socket().display().to_string());
+    let text = reported(&daemon.tool("passenger-config", &["list-instances"]));
     assert_eq!(text.lines().next(), Some("Name                       PID      Description"));
     assert_eq!(text.lines().nth(1), Some(&*format!("{name:<25}  {:<7}  {socket}", daemon.pid())));
 }
 
 #[test]
 fn quiet_suppresses_the_message_that_no_daemon_runs() {
-    let stage = Stage::new();
+    let test_dir = TestDir::new();
     let list =
-        |arguments: &[&str]| alone(&stage, "passenger-config", &[&["list-instances"], arguments].concat());
+        |arguments: &[&str]| alone(&test_dir, "passenger-config", &[&["list-instances"], arguments].concat());
     for (arguments, expected) in [
         (&[][..], "There are no flying-passenger instances running.\n"),
         (&["--quiet"], ""),
@@ -47,39 +51,39 @@ fn quiet_suppresses_the_message_that_no_daemon_runs() {
         (&["--json"], "[]\n"),
     ] {
         let output = list(arguments);
-        assert_eq!((output.status.code(), &*told(&output)), (Some(0), expected), "{arguments:?}");
+        assert_eq!((output.status.code(), &*reported(&output)), (Some(0), expected), "{arguments:?}");
     }
 }
 
 #[test]
 fn a_tool_names_the_registries_without_a_daemon() {
-    let stage = Stage::new();
-    let root = stage.dir().display().to_string();
+    let test_dir = TestDir::new();
+    let root = test_dir.dir().display().to_string();
     for (tool, arguments) in [
         ("passenger-status", &[][..]),
         ("passenger-config", &["restart-app", &root]),
         ("passenger-config", &["reopen-logs"]),
     ] {
-        let output = alone(&stage, tool, arguments);
+        let output = alone(&test_dir, tool, arguments);
         assert_eq!(output.status.code(), Some(1));
-        let looked = format!("not registered in {}", stage.path("registry").display());
-        assert!(told(&output).contains(&looked), "{}", told(&output));
+        let looked = format!("not registered in {}", test_dir.path("registry").display());
+        assert!(reported(&output).contains(&looked), "{}", reported(&output));
     }
     let content = ["restart-app", &root, "--ignore-passenger-not-running"];
-    let output = alone(&stage, "passenger-config", &content);
-    assert_eq!((output.status.code(), &*told(&output)), (Some(0), "flying-passenger is not running.\n"));
+    let output = alone(&test_dir, "passenger-config", &content);
+    assert_eq!((output.status.code(), &*reported(&output)), (Some(0), "flying-passenger is not running.\n"));
 }
 
 #[test]
 fn each_command_accepts_the_beginning_of_a_name() {
-    let scene = Scene::of(Language::Ruby);
-    let pid = scene.app_pid().to_string();
-    let second = format!("--socket-file={}", scene.stage.path("second.sock").display());
-    let second = scene.stage.daemon().flag(&second).start();
-    let all = list(&scene.daemon);
+    let setup = OneApp::of(Language::Ruby);
+    let pid = setup.app_pid().to_string();
+    let second = format!("--socket-file={}", setup.test_dir.path("second.sock").display());
+    let second = setup.test_dir.daemon().flag(&second).start();
+    let all = list(&setup.daemon);
     assert_eq!(all.len(), 2);
-    let first = all.iter().find(|each| each["pid"] == scene.daemon.pid()).unwrap()["name"].as_str().unwrap();
-    let root = scene.app.dir().display().to_string();
+    let first = all.iter().find(|each| each["pid"] == setup.daemon.pid()).unwrap()["name"].as_str().unwrap();
+    let root = setup.app.dir().display().to_string();
     let group = format!("{root} (production)");
     // Names are random: two may begin with the same letter, but not with the same seven.
     let name = format!("--instance={}", &first[..7]);
@@ -97,25 +101,25 @@ fn each_command_accepts_the_beginning_of_a_name() {
         (&["forget-app", "/nowhere", "--ignore-app-not-running"], "no running app matches"),
         (&["restart-app", &root], "Restarting "),
     ] {
-        let ambiguous = scene.daemon.tool("passenger-config", arguments);
+        let ambiguous = setup.daemon.tool("passenger-config", arguments);
         assert_eq!(ambiguous.status.code(), Some(1), "{arguments:?}");
-        assert!(told(&ambiguous).contains("several instances are running"), "{}", told(&ambiguous));
-        let chosen = scene.daemon.tool("passenger-config", &[arguments, &[&name]].concat());
-        assert!(told(&chosen).contains(expected), "{arguments:?}: {}", told(&chosen));
+        assert!(reported(&ambiguous).contains("several instances are running"), "{}", reported(&ambiguous));
+        let chosen = setup.daemon.tool("passenger-config", &[arguments, &[&name]].concat());
+        assert!(reported(&chosen).contains(expected), "{arguments:?}: {}", reported(&chosen));
     }
-    eventually("another process has taken over", || scene.app_pid().to_string() != pid);
-    let pid = scene.app_pid().to_string();
-    let detached = scene.daemon.tool("passenger-config", &["detach-process", &pid, "--instance", first]);
-    assert_eq!(told(&detached), format!("Process {pid} detached.\n"));
+    eventually("another process has taken over", || setup.app_pid().to_string() != pid);
+    let pid = setup.app_pid().to_string();
+    let detached = setup.daemon.tool("passenger-config", &["detach-process", &pid, "--instance", first]);
+    assert_eq!(reported(&detached), format!("Process {pid} detached.\n"));
 
-    let forgotten = scene.daemon.tool("passenger-config", &["forget-app", "--name", &group, &name]);
-    assert_eq!(told(&forgotten), format!("Forgotten {group}\n"));
-    scene.app_pid();
+    let forgotten = setup.daemon.tool("passenger-config", &["forget-app", "--name", &group, &name]);
+    assert_eq!(reported(&forgotten), format!("Forgotten {group}\n"));
+    setup.app_pid();
 
-    let status = scene.daemon.tool("passenger-status", &[]);
+    let status = setup.daemon.tool("passenger-status", &[]);
     assert_eq!(status.status.code(), Some(1));
-    assert!(told(&status).contains(&second.pid().to_string()), "{}", told(&status));
-    assert!(told(&scene.daemon.tool("passenger-status", &[first])).contains(&root));
-    let nobody = told(&scene.daemon.tool("passenger-status", &["no-such-name"]));
+    assert!(reported(&status).contains(&second.pid().to_string()), "{}", reported(&status));
+    assert!(reported(&setup.daemon.tool("passenger-status", &[first])).contains(&root));
+    let nobody = reported(&setup.daemon.tool("passenger-status", &["no-such-name"]));
     assert!(nobody.contains("no running instance has a name that begins with \"no-such-name\""), "{nobody}");
 }

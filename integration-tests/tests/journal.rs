@@ -1,6 +1,6 @@
 //! Output of apps in systemd's journal, under their names.
 
-use stage::eventually;
+use test_support::eventually;
 
 use crate::systemd::{Machine, can_boot};
 
@@ -14,8 +14,8 @@ def application(environ, start_response):
 ";
 
 #[test]
-fn what_an_app_prints_has_its_name_in_the_journal() {
-    if !can_boot("what_an_app_prints_has_its_name_in_the_journal") {
+fn the_journal_has_the_apps_name_with_its_output() {
+    if !can_boot("the_journal_has_the_apps_name_with_its_output") {
         return;
     }
     let machine = Machine::with_site();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use stage::workspace;
+use test_support::workspace;
 
 /// Words that named parts of the program, and that no reader could guess.
 const REFUSED: [&str; 9] =

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use stage::{Request, Scene, eventually};
+use test_support::{OneApp, Request, eventually};
 
 /// Listens as configured, answers with its PID, and with 503 at `/up` until a file `up` exists.
 const SERVER: &str = r#"
@@ -54,28 +54,28 @@ server.serve_forever()
 
 const COMMAND: &str = "passenger_app_start_command 'python3 server.py';";
 
-fn scene(lines: &str) -> Scene {
-    Scene::app(&format!("{COMMAND} {lines}"), |app| app.file("server.py", SERVER))
+fn setup(lines: &str) -> OneApp {
+    OneApp::app(&format!("{COMMAND} {lines}"), |app| app.file("server.py", SERVER))
 }
 
-fn pid(scene: &Scene) -> String {
-    scene.nginx.get("/").expect(200).text()
+fn pid(setup: &OneApp) -> String {
+    setup.nginx.get("/").expect(200).text()
 }
 
 #[test]
 fn a_program_listens_in_three_ways() {
     for way in ["port", "socket", "fd"] {
-        let scene = scene(&format!("passenger_app_listen {way};"));
-        let first = pid(&scene);
-        assert_eq!(scene.nginx.send(Request::new("HEAD", "/")).status(), 200);
-        scene.daemon.kill_router();
+        let setup = setup(&format!("passenger_app_listen {way};"));
+        let first = pid(&setup);
+        assert_eq!(setup.nginx.send(Request::new("HEAD", "/")).status(), 200);
+        setup.daemon.kill_router();
         eventually(&format!("the next router takes over the process that listens at its {way}"), || {
-            scene.nginx.get("/").text() == first
+            setup.nginx.get("/").text() == first
         });
-        let root = scene.app.dir().display().to_string();
-        assert!(scene.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
-        assert_ne!(pid(&scene), first, "{way}");
-        eventually("nothing of the first process is left", || places(&scene).len() <= 1);
+        let root = setup.app.dir().display().to_string();
+        assert!(setup.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
+        assert_ne!(pid(&setup), first, "{way}");
+        eventually("nothing of the first process is left", || places(&setup).len() <= 1);
     }
 }
 
@@ -88,9 +88,9 @@ fn a_variable_that_the_way_to_listen_does_not_set_is_named() {
             "passenger_app_start_command 'exec sleep 1000${variable}'; passenger_app_listen {way};
              passenger_start_timeout 1;"
         );
-        let scene = Scene::app(&lines, |app| app.file("README", ""));
-        scene.nginx.get("/").expect(500);
-        scene.daemon.logs_eventually(&format!(
+        let setup = OneApp::app(&lines, |app| app.file("README", ""));
+        setup.nginx.get("/").expect(500);
+        setup.daemon.logs_eventually(&format!(
             "; its start command uses ${variable}, which is set with \"passenger_app_listen {other}\" only: here it is \
              \"{way}\""
         ));
@@ -98,33 +98,33 @@ fn a_variable_that_the_way_to_listen_does_not_set_is_named() {
 }
 
 /// The directories in which processes open their sockets.
-fn places(scene: &Scene) -> Vec<PathBuf> {
-    fs::read_dir(top(scene)).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+fn places(setup: &OneApp) -> Vec<PathBuf> {
+    fs::read_dir(top(setup)).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// The directory of these directories.
-fn top(scene: &Scene) -> PathBuf {
-    let instance = instance(scene);
+fn top(setup: &OneApp) -> PathBuf {
+    let instance = instance(setup);
     let name = instance.file_name().unwrap().to_str().unwrap();
     PathBuf::from(format!("/tmp/{name}.sockets"))
 }
 
-fn instance(scene: &Scene) -> PathBuf {
-    let registry = fs::read_dir(scene.stage.path("registry")).unwrap();
+fn instance(setup: &OneApp) -> PathBuf {
+    let registry = fs::read_dir(setup.test_dir.path("registry")).unwrap();
     registry.map(|entry| entry.unwrap().path()).next().expect("the daemon's")
 }
 
 #[test]
-fn a_socket_of_its_own_is_the_apps_and_the_routers_alone() {
-    let scene = scene("passenger_app_listen socket;");
-    let pid: u32 = pid(&scene).parse().unwrap();
-    let place = &places(&scene)[0];
+fn only_app_and_router_can_use_the_apps_socket() {
+    let setup = setup("passenger_app_listen socket;");
+    let pid: u32 = pid(&setup).parse().unwrap();
+    let place = &places(&setup)[0];
     let owner = fs::metadata(format!("/proc/{pid}")).unwrap().uid();
     let found = fs::metadata(place).unwrap();
     assert_eq!(found.uid(), owner);
     assert_eq!(found.permissions().mode() & 0o007, 0, "nobody else gets in");
-    if !stage::is_root() {
-        return stage::skipped("a stranger at an app's socket", "only root can be another user");
+    if !test_support::is_root() {
+        return test_support::skipped("a stranger at an app's socket", "only root can be another user");
     }
     let connect =
         format!("import socket; socket.socket(socket.AF_UNIX).connect('{}/socket')", place.display());
@@ -136,49 +136,49 @@ fn a_socket_of_its_own_is_the_apps_and_the_routers_alone() {
 }
 
 #[test]
-fn a_program_is_ready_when_its_health_page_says_so() {
+fn a_program_is_ready_when_its_health_check_succeeds() {
     for lines in ["passenger_app_listen port;", "passenger_app_listen fd;"] {
-        let scene = scene(&format!("{lines} passenger_app_ready_path /up;"));
-        let mut visitor = scene.nginx.connect();
+        let setup = setup(&format!("{lines} passenger_app_ready_path /up;"));
+        let mut visitor = setup.nginx.connect();
         visitor.send(Request::get("/").bytes("close"));
-        scene.daemon.logs_eventually("\"GET /up HTTP/1.1\" 503");
-        assert!(!scene.daemon.log().contains("is ready"), "the visitor waits");
-        scene.app.write("up", "");
+        setup.daemon.logs_eventually("\"GET /up HTTP/1.1\" 503");
+        assert!(!setup.daemon.log().contains("is ready"), "the visitor waits");
+        setup.app.write("up", "");
         visitor.read_response().expect(200);
-        assert!(!scene.daemon.log().contains("\"GET / HTTP/1.1\" 503"));
+        assert!(!setup.daemon.log().contains("\"GET / HTTP/1.1\" 503"));
     }
 }
 
 #[test]
-fn a_health_page_that_never_comes_right_is_named() {
-    let scene = scene("passenger_app_ready_path /up; passenger_start_timeout 5;");
-    scene.nginx.get("/").expect(500);
-    scene.daemon.logs_eventually(
+fn a_failing_health_check_is_named() {
+    let setup = setup("passenger_app_ready_path /up; passenger_start_timeout 5;");
+    setup.nginx.get("/").expect(500);
+    setup.daemon.logs_eventually(
         "it was not ready within 5 s (passenger_start_timeout): GET /up was answered with 503 \
          (passenger_app_ready_path)",
     );
 }
 
 #[test]
-fn nodes_health_page_counts_too() {
+fn the_health_check_applies_to_node_too() {
     let source = "const fs = require('fs'); require('http').createServer((q, r) => {
         const ready = q.url != '/up' || fs.existsSync('up');
         if (!ready) console.log('not yet'); r.writeHead(ready ? 204 : 500); r.end(); }).listen();";
-    let scene = Scene::app("passenger_app_ready_path /up;", |app| app.node(source));
-    let mut visitor = scene.nginx.connect();
+    let setup = OneApp::app("passenger_app_ready_path /up;", |app| app.node(source));
+    let mut visitor = setup.nginx.connect();
     visitor.send(Request::get("/").bytes("close"));
-    scene.daemon.logs_eventually("not yet");
-    scene.app.write("up", "");
+    setup.daemon.logs_eventually("not yet");
+    setup.app.write("up", "");
     visitor.read_response().expect(204);
 }
 
 #[test]
-fn a_program_that_gives_up_is_a_failed_start_however_it_listens() {
+fn a_program_that_exits_is_a_failed_start() {
     for way in ["port", "socket", "fd"] {
         let lines = format!("{COMMAND} passenger_app_listen {way};");
-        let scene = Scene::app(&lines, |app| app.file("server.py", SERVER).file("gives-up", ""));
-        scene.nginx.get("/").expect(500);
-        scene.daemon.logs_eventually("it gives up");
-        assert_eq!(places(&scene), Vec::<PathBuf>::new(), "{way}");
+        let setup = OneApp::app(&lines, |app| app.file("server.py", SERVER).file("gives-up", ""));
+        setup.nginx.get("/").expect(500);
+        setup.daemon.logs_eventually("it gives up");
+        assert_eq!(places(&setup), Vec::<PathBuf>::new(), "{way}");
     }
 }

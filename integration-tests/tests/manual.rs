@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stage::{Stage, binary, skipped, workspace};
+use test_support::{TestDir, binary, skipped, workspace};
 
 const PROGRAMS: [&str; 4] =
     ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"];
@@ -25,12 +25,12 @@ fn is_installed(program: &str, test: &str) -> bool {
 }
 
 /// What a command prints, on standard output and standard error; it must succeed.
-fn said(command: &mut Command) -> String {
+fn printed(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let said =
+    let printed =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} {}: {said}", output.status);
-    said
+    assert!(output.status.success(), "{command:?} {}: {printed}", output.status);
+    printed
 }
 
 fn pages() -> Vec<PathBuf> {
@@ -42,11 +42,11 @@ fn pages() -> Vec<PathBuf> {
 fn read(name: &str) -> String {
     let mut man = Command::new("man");
     man.arg("-M").arg(built().join("man")).arg(name).env("MANWIDTH", "1000").env("LC_ALL", "C.UTF-8");
-    said(&mut man).split_whitespace().collect::<Vec<_>>().join(" ")
+    printed(&mut man).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn help(program: &str, command: &[&str]) -> String {
-    said(Command::new(binary(program)).args(command).arg("--help"))
+    printed(Command::new(binary(program)).args(command).arg("--help"))
 }
 
 /// What `--help` begins lines with: the flags.
@@ -145,15 +145,16 @@ fn every_page_passes_the_linters() {
         if has_man {
             let mut man = Command::new("man");
             man.args(["--warnings", "-E", "UTF-8", "-l"]).arg(&page).stdout(std::process::Stdio::null());
-            assert_eq!(said(&mut man), "", "{}", page.display());
+            assert_eq!(printed(&mut man), "", "{}", page.display());
         }
         if has_mandoc {
             let output =
                 Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            let reported = String::from_utf8_lossy(&output.stdout).into_owned();
             // A page has no date, so that the same source makes the same page.
-            let told: Vec<_> = told.lines().filter(|line| !line.contains("cannot parse date")).collect();
-            assert!(told.is_empty(), "{told:#?}");
+            let reported: Vec<_> =
+                reported.lines().filter(|line| !line.contains("cannot parse date")).collect();
+            assert!(reported.is_empty(), "{reported:#?}");
         }
     }
 }
@@ -167,8 +168,8 @@ fn bash_completes_commands_and_flags() {
             \"$function\" \"$1\" \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
         let mut bash = Command::new("bash");
         bash.args(["-c", script, "bash"]).arg(built().join("completions/bash").join(words[0]));
-        let said = said(bash.args(words));
-        let mut offered: Vec<_> = said.lines().map(str::to_owned).collect();
+        let printed = printed(bash.args(words));
+        let mut offered: Vec<_> = printed.lines().map(str::to_owned).collect();
         offered.sort();
         offered
     };
@@ -191,7 +192,7 @@ fn fish_completes_commands_and_flags() {
         let file = built().join("completions/fish").join(format!("{program}.fish"));
         let mut fish = Command::new("fish");
         fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"]).arg(file).arg(line);
-        let offered = said(&mut fish);
+        let offered = printed(&mut fish);
         offered.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(complete("passenger-config reo"), ["reopen-logs"]);
@@ -205,7 +206,7 @@ fn zsh_accepts_its_completions() {
     }
     for program in PROGRAMS {
         let file = built().join("completions/zsh").join(format!("_{program}"));
-        assert_eq!(said(Command::new("zsh").args(["-f", "-n"]).arg(&file)), "");
+        assert_eq!(printed(Command::new("zsh").args(["-f", "-n"]).arg(&file)), "");
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with(&format!("#compdef {program}\n")), "{}", file.display());
     }
@@ -213,11 +214,11 @@ fn zsh_accepts_its_completions() {
 
 #[test]
 fn make_install_uses_the_standard_directories() {
-    let stage = Stage::new();
-    let (root, prefix) = (stage.path("root"), "/usr");
+    let test_dir = TestDir::new();
+    let (root, prefix) = (test_dir.path("root"), "/usr");
     let mut make = Command::new("make");
     make.args(["-s", "install", &format!("PREFIX={prefix}")]).arg(format!("DESTDIR={}", root.display()));
-    said(make.current_dir(workspace()));
+    printed(make.current_dir(workspace()));
     let there = |path: &str| Path::new(&format!("{}{prefix}/{path}", root.display())).exists();
     for program in PROGRAMS {
         let place = if program == "flying-passenger" { "sbin" } else { "bin" };

@@ -1,6 +1,6 @@
 //! Memory limits: processes above them are replaced or killed.
 
-use stage::{Request, Scene, eventually};
+use test_support::{OneApp, Request, eventually};
 
 /// Holds as many MiB as it is asked to, for as long as it lives.
 const RUBY: &str = "HELD = []\n\
@@ -22,8 +22,8 @@ const NODE: &str = "const held = [];\n\
 
 const LIMIT: &str = "passenger_memory_limit 200; passenger_analytics_collection_rate 1;";
 
-fn pid(scene: &Scene, path: &str) -> String {
-    scene.nginx.get(path).expect(200).text()
+fn pid(setup: &OneApp, path: &str) -> String {
+    setup.nginx.get(path).expect(200).text()
 }
 
 #[test]
@@ -31,43 +31,43 @@ fn a_process_above_its_limit_is_replaced() {
     let apps =
         [("ruby", "config.ru", RUBY), ("python", "passenger_wsgi.py", PYTHON), ("node", "app.js", NODE)];
     for (language, file, source) in apps {
-        let scene = Scene::app(LIMIT, |app| app.file(file, source));
-        let modest = pid(&scene, "/?10");
-        assert_eq!(pid(&scene, "/"), modest, "{language}");
-        pid(&scene, "/?250");
-        eventually("another process answers", || pid(&scene, "/") != modest);
-        scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
-        eventually("the first has gone", || !stage::is_alive(modest.parse().unwrap()));
+        let setup = OneApp::app(LIMIT, |app| app.file(file, source));
+        let modest = pid(&setup, "/?10");
+        assert_eq!(pid(&setup, "/"), modest, "{language}");
+        pid(&setup, "/?250");
+        eventually("another process answers", || pid(&setup, "/") != modest);
+        setup.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
+        eventually("the first has gone", || !test_support::is_alive(modest.parse().unwrap()));
     }
 }
 
 #[test]
 fn its_request_is_finished_first() {
-    let scene = Scene::app(LIMIT, |app| app.ruby(RUBY));
-    let mut busy = scene.nginx.connect();
+    let setup = OneApp::app(LIMIT, |app| app.ruby(RUBY));
+    let mut busy = setup.nginx.connect();
     busy.send(Request::get("/stay?250").bytes("close"));
-    scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
-    scene.stage.open_gate("stay");
+    setup.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
+    setup.test_dir.open_gate("stay");
     let greedy = busy.read_response().expect(200).text();
-    assert_ne!(pid(&scene, "/"), greedy);
+    assert_ne!(pid(&setup, "/"), greedy);
 }
 
 #[test]
-fn above_the_hard_limit_it_is_killed_in_the_midst() {
+fn a_process_above_the_hard_limit_is_killed_at_once() {
     let lines = "passenger_hard_memory_limit 200; passenger_analytics_collection_rate 1;";
-    let scene = Scene::app(lines, |app| app.ruby(RUBY));
-    let mut busy = scene.nginx.connect();
+    let setup = OneApp::app(lines, |app| app.ruby(RUBY));
+    let mut busy = setup.nginx.connect();
     busy.send(Request::get("/stay?250").bytes("close"));
     assert_eq!(busy.read_response().status(), 502);
-    scene.daemon.logs_eventually("more than 200 (passenger_hard_memory_limit): killing it");
-    scene.nginx.get("/").expect(200);
+    setup.daemon.logs_eventually("more than 200 (passenger_hard_memory_limit): killing it");
+    setup.nginx.get("/").expect(200);
 }
 
 #[test]
-fn a_limit_that_comes_with_a_reload_counts_for_processes_that_run() {
-    let scene = Scene::app("", |app| app.ruby(RUBY));
-    let greedy = pid(&scene, "/?250");
-    scene.nginx.configure(&stage::ONE_APP.replace("%%APP%%", LIMIT));
-    scene.nginx.reload();
-    eventually("another process answers", || pid(&scene, "/") != greedy);
+fn a_reloaded_limit_applies_to_running_processes() {
+    let setup = OneApp::app("", |app| app.ruby(RUBY));
+    let greedy = pid(&setup, "/?250");
+    setup.nginx.configure(&test_support::ONE_APP_CONF.replace("%%APP%%", LIMIT));
+    setup.nginx.reload();
+    eventually("another process answers", || pid(&setup, "/") != greedy);
 }

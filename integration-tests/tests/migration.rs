@@ -1,6 +1,8 @@
 //! Configurations of tutorials for Passenger: with two more lines they load and serve.
 
-use stage::{App, Daemon, DaemonBuilder, Nginx, Request, Stage, node_modules, require_debian_package};
+use test_support::{
+    App, Daemon, DaemonBuilder, Nginx, Request, TestDir, node_modules, require_debian_package,
+};
 
 use crate::frameworks::rails_app;
 use crate::nginx_conf::on_this_machine;
@@ -9,7 +11,7 @@ use crate::nginx_conf::on_this_machine;
 struct Moved {
     nginx: Nginx,
     daemon: Daemon,
-    _stage: Stage,
+    _test_dir: TestDir,
 }
 
 impl Moved {
@@ -25,8 +27,8 @@ impl Moved {
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
         fill: impl FnOnce(App) -> App,
     ) -> Self {
-        let stage = Stage::new();
-        fill(stage.app(name));
+        let test_dir = TestDir::new();
+        fill(test_dir.app(name));
         let conf = on_this_machine(tutorial, "\npassenger_fly_with %%SOCKET%%;\n");
         let added: Vec<&str> = passengers(&conf).filter(|line| !tutorial.contains(line)).collect();
         assert_eq!(added, ["passenger_fly_with %%SOCKET%%;"], "nothing else of ours is changed");
@@ -35,12 +37,12 @@ impl Moved {
             passengers(tutorial).count() + 1,
             "nothing of ours is left out"
         );
-        let daemon = flags(stage.daemon()).start();
-        let nginx = stage.nginx(&conf.replace("/var/www", "%%STAGE%%"));
+        let daemon = flags(test_dir.daemon()).start();
+        let nginx = test_dir.nginx(&conf.replace("/var/www", "%%DIR%%"));
         let test = nginx.test_config();
-        let said = String::from_utf8_lossy(&test.stderr).into_owned();
-        assert!(said.contains("\"passenger_root\" is obsolete and has no effect"), "{said}");
-        Self { nginx: nginx.start(), daemon, _stage: stage }
+        let printed = String::from_utf8_lossy(&test.stderr).into_owned();
+        assert!(printed.contains("\"passenger_root\" is obsolete and has no effect"), "{printed}");
+        Self { nginx: nginx.start(), daemon, _test_dir: test_dir }
     }
 }
 

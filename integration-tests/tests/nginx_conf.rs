@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stage::{Stage, module, workspace};
+use test_support::{TestDir, module, workspace};
 
 #[test]
 fn every_example_is_accepted_by_nginx() {
@@ -35,10 +35,10 @@ fn every_configuration_in_the_documentation_is_accepted_by_nginx() {
 
 /// Loads a configuration with what belongs to a machine replaced.
 fn accepted(name: &str, conf: &str) {
-    let stage = Stage::new();
+    let test_dir = TestDir::new();
     let conf =
         if conf.contains("http {") || conf.contains("http{") { conf.to_owned() } else { wrapped(conf) };
-    let nginx = stage.nginx(&on_this_machine(&conf, ""));
+    let nginx = test_dir.nginx(&on_this_machine(&conf, ""));
     let test = nginx.test_config();
     assert!(test.status.success(), "{name}: {}", nginx.error_log() + &String::from_utf8_lossy(&test.stderr));
     assert!(module().exists());

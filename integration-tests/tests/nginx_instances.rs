@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use stage::{
-    Connection, FakeDaemon, Language, Nginx, ONE_APP, Request, Stage, descendants, eventually, is_root,
-    kill_9, nginx_binary, signal, skipped, stays,
+use test_support::{
+    Connection, FakeDaemon, Language, Nginx, ONE_APP_CONF, Request, TestDir, descendants, eventually,
+    is_root, kill_9, nginx_binary, signal, skipped, stays,
 };
 
 const CONTAINED: &str = r#"
@@ -26,7 +26,7 @@ const CONTAINED: &str = r#"
 fn conf(apps: &[&str]) -> String {
     let server = |app: &&str| {
         format!(
-            "server {{ listen 127.0.0.1:%%PORT%%; server_name {app}.example; root %%STAGE%%/{app}/public;
+            "server {{ listen 127.0.0.1:%%PORT%%; server_name {app}.example; root %%DIR%%/{app}/public;
                        passenger_enabled on; }}"
         )
     };
@@ -40,10 +40,10 @@ struct Contained {
 }
 
 impl Contained {
-    fn start(stage: &Stage, apps: &[&str]) -> Self {
-        let nginx = stage.nginx(&conf(apps));
-        let prefix = stage.path(&format!("nginx{}", nginx.port()));
-        let etc = stage.path("etc");
+    fn start(test_dir: &TestDir, apps: &[&str]) -> Self {
+        let nginx = test_dir.nginx(&conf(apps));
+        let prefix = test_dir.path(&format!("nginx{}", nginx.port()));
+        let etc = test_dir.path("etc");
         std::fs::create_dir_all(&etc).unwrap();
         let script = r#"mount --bind "$1" "$2" && exec "$0" -p "$1" -c "$2/nginx.conf" -e "$1/error.log""#;
         let process = Command::new("unshare")
@@ -97,21 +97,18 @@ impl Drop for Contained {
 }
 
 #[test]
-fn two_nginxes_in_containers_leave_each_others_apps_alone() {
+fn two_nginxes_in_containers_keep_their_apps_apart() {
     if !is_root() {
-        return skipped(
-            "two_nginxes_in_containers_leave_each_others_apps_alone",
-            "only root makes namespaces",
-        );
+        return skipped("two_nginxes_in_containers_keep_their_apps_apart", "only root makes namespaces");
     }
-    let stage = Stage::new();
-    let root_of = |app: &str| -> PathBuf { stage.app(app).standard(Language::Ruby).dir().to_owned() };
+    let test_dir = TestDir::new();
+    let root_of = |app: &str| -> PathBuf { test_dir.app(app).standard(Language::Ruby).dir().to_owned() };
     let _roots = ["blog", "shop", "news"].map(root_of);
-    let daemon = stage.daemon().start();
-    let first = Contained::start(&stage, &["blog"]);
+    let daemon = test_dir.daemon().start();
+    let first = Contained::start(&test_dir, &["blog"]);
     let blog = first.pid_of("blog");
 
-    let mut second = Contained::start(&stage, &["shop", "news"]);
+    let mut second = Contained::start(&test_dir, &["shop", "news"]);
     let (shop, news) = (second.pid_of("shop"), second.pid_of("news"));
     let goes = || daemon.log().contains("no longer in nginx's configuration");
     stays("nothing goes", Duration::from_secs(1), || !goes());
@@ -124,7 +121,7 @@ fn two_nginxes_in_containers_leave_each_others_apps_alone() {
         [blog, shop].iter().all(|pid| daemon.app_pids().contains(pid))
     });
 
-    let _third = Contained::start(&stage, &["news"]);
+    let _third = Contained::start(&test_dir, &["news"]);
     eventually("what a restart left out goes", || !daemon.app_pids().contains(&shop));
     assert_eq!(first.pid_of("blog"), blog);
 }
@@ -137,11 +134,12 @@ fn next_name(names: &Arc<Mutex<Vec<String>>>, after: usize) -> String {
 
 #[test]
 fn the_name_of_an_nginx_outlives_reloads_and_binary_upgrades() {
-    let stage = Stage::new();
-    let (_daemon, names) = FakeDaemon::noting_instances(&stage.socket());
+    let test_dir = TestDir::new();
+    let (_daemon, names) = FakeDaemon::noting_instances(&test_dir.socket());
     let greetings = || names.lock().unwrap().len();
-    let conf = ONE_APP.replace("%%APP%%", "").replace("%%GLOBALS%%", "%%GLOBALS%% env FRUIT=pear; env TZ;");
-    let mut nginx = stage.nginx(&conf).start();
+    let conf =
+        ONE_APP_CONF.replace("%%APP%%", "").replace("%%GLOBALS%%", "%%GLOBALS%% env FRUIT=pear; env TZ;");
+    let mut nginx = test_dir.nginx(&conf).start();
     let name = next_name(&names, 0);
     assert!(name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
 
@@ -160,11 +158,11 @@ fn the_name_of_an_nginx_outlives_reloads_and_binary_upgrades() {
 }
 
 #[test]
-fn an_nginx_that_is_started_by_another_programs_environment_has_its_own_name() {
-    let stage = Stage::new();
-    let (_daemon, names) = FakeDaemon::noting_instances(&stage.socket());
+fn an_nginx_with_an_inherited_environment_has_its_own_name() {
+    let test_dir = TestDir::new();
+    let (_daemon, names) = FakeDaemon::noting_instances(&test_dir.socket());
     let foreign = "0123456789abcdef0123456789abcdef";
-    let conf = ONE_APP.replace("%%APP%%", "");
-    let _nginx = stage.nginx(&conf).variable("FLYING_PASSENGER_INSTANCE", foreign.as_ref()).start();
+    let conf = ONE_APP_CONF.replace("%%APP%%", "");
+    let _nginx = test_dir.nginx(&conf).variable("FLYING_PASSENGER_INSTANCE", foreign.as_ref()).start();
     assert_ne!(next_name(&names, 0), foreign);
 }

@@ -1,7 +1,7 @@
 //! Compares docs/openapi.json with the daemon: every response matches it, without undocumented fields.
 
 use serde_json::{Value, json};
-use stage::{Connection, Daemon, Language, Request, Scene, Stage, eventually, workspace};
+use test_support::{Connection, Daemon, Language, OneApp, Request, TestDir, eventually, workspace};
 
 /// The document, and the daemon that is held against it.
 struct Contract<'a> {
@@ -102,19 +102,19 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-fn ask(scene: &Scene, path: &str) -> Connection {
-    let mut client = scene.nginx.connect();
+fn ask(setup: &OneApp, path: &str) -> Connection {
+    let mut client = setup.nginx.connect();
     client.send(Request::get(path).bytes("close"));
     client
 }
 
 #[test]
-fn what_is_shown_is_as_the_document_says() {
-    let scene = Scene::of(Language::Ruby);
-    scene.app_pid();
-    let mut busy = ask(&scene, "/wait?name=gate");
-    eventually("it is at work", || scene.daemon.status().contains("Sessions: 1 "));
-    let contract = Contract::of(&scene.daemon);
+fn responses_match_the_openapi_document() {
+    let setup = OneApp::of(Language::Ruby);
+    setup.app_pid();
+    let mut busy = ask(&setup, "/wait?name=gate");
+    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    let contract = Contract::of(&setup.daemon);
     for path in ["/", "/ping.json", "/healthz", "/info.json", "/pool.txt", "/pool.xml", "/metrics"] {
         contract.keeps("GET", path, None, 200);
     }
@@ -126,16 +126,16 @@ fn what_is_shown_is_as_the_document_says() {
     let requests = contract.keeps("GET", "/requests.json", None, 200);
     assert_eq!(requests["requests"][0]["phase"], "app");
     contract.keeps("GET", "/spawn_errors/0badcafe.json", None, 404);
-    scene.stage.open_gate("gate");
+    setup.test_dir.open_gate("gate");
     busy.read_response().expect(200);
 }
 
 #[test]
-fn what_is_ordered_is_as_the_document_says() {
-    let scene = Scene::of(Language::Python);
-    let pid = scene.app_pid();
-    let name = format!("{} (production)", scene.app.dir().display());
-    let contract = Contract::of(&scene.daemon);
+fn requests_match_the_openapi_document() {
+    let setup = OneApp::of(Language::Python);
+    let pid = setup.app_pid();
+    let name = format!("{} (production)", setup.app.dir().display());
+    let contract = Contract::of(&setup.daemon);
     let post = |path: &str, body: Value, status: u16| contract.keeps("POST", path, Some(body), status);
     let question = json!({ "pid": pid, "method": "GET", "uri": "/pid", "headers": [["Host", "a"]] });
     assert_eq!(post("/pool/ask_process.json", question, 200)["status"], 200);
@@ -150,7 +150,7 @@ fn what_is_ordered_is_as_the_document_says() {
     post("/pool/set_mode.json", json!({ "name": "none", "mode": "open" }), 404);
     post("/pool/detach_process.json", json!({ "pid": pid }), 200);
     post("/pool/detach_process.json", json!({ "pid": 1 }), 404);
-    scene.app_pid();
+    setup.app_pid();
     let order = json!({ "name": name, "restart_method": "rolling" });
     let restarted = post("/pool/restart_app_group.json", order, 200);
     let order = json!({ "name": name, "version": restarted["version"], "seconds": 20 });
@@ -162,8 +162,8 @@ fn what_is_ordered_is_as_the_document_says() {
 }
 
 #[test]
-fn bad_bodies_are_refused_as_the_document_says() {
-    let daemon = Stage::new().daemon().start();
+fn invalid_bodies_are_refused_as_documented() {
+    let daemon = TestDir::new().daemon().start();
     let contract = Contract::of(&daemon);
     let orders = contract.document["paths"].as_object().unwrap();
     let orders: Vec<_> = orders.iter().filter(|(_, item)| item["post"]["requestBody"].is_object()).collect();
@@ -181,10 +181,10 @@ fn bad_bodies_are_refused_as_the_document_says() {
 }
 
 #[test]
-fn the_report_of_a_failed_start_is_as_the_document_says() {
-    let scene = Scene::app("passenger_spawn_method direct;", |app| app.ruby("raise 'broken'"));
-    let page = scene.nginx.get("/").expect(500).text();
+fn the_report_of_a_failed_start_matches_the_document() {
+    let setup = OneApp::app("passenger_spawn_method direct;", |app| app.ruby("raise 'broken'"));
+    let page = setup.nginx.get("/").expect(500).text();
     let id = page.split("<code>").nth(1).and_then(|rest| rest.split('<').next()).unwrap().to_owned();
-    let report = Contract::of(&scene.daemon).keeps("GET", &format!("/spawn_errors/{id}.json"), None, 200);
+    let report = Contract::of(&setup.daemon).keeps("GET", &format!("/spawn_errors/{id}.json"), None, 200);
     assert!(report["details"].as_str().unwrap().contains("broken"));
 }

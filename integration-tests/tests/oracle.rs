@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use stage::{App, Connection, Daemon, Language, Nginx, Request, Response, Stage, for_each_language};
+use test_support::{App, Connection, Daemon, Language, Nginx, Request, Response, TestDir, for_each_language};
 
 const CONF: &str = r#"
     %%GLOBALS%%
@@ -23,7 +23,7 @@ const CONF: &str = r#"
         server {
             listen 127.0.0.1:%%PORT%%;
             listen 127.0.0.1:%%H2%% http2;
-            root %%STAGE%%/app/public;
+            root %%DIR%%/app/public;
             location / { %%TO%% }
             location /gzipped/ { gzip on; gzip_min_length 1; gzip_types *; rewrite ^/gzipped(/.*)$ $1 break; %%TO%% }
             location /fallback { try_files /nothing @app; }
@@ -45,7 +45,7 @@ const CONF: &str = r#"
             location /set { rewrite ^ /env break; %%SET%% %%TO%% }
             location /passed { rewrite ^ /with break; %%PASS%% %%TO%% }
             location /ignored { rewrite ^ /with break; %%IGNORE%% %%TO%% }
-            location /internal/ { internal; root %%STAGE%%/app; }
+            location /internal/ { internal; root %%DIR%%/app; }
             client_max_body_size 1m;
         }
     }
@@ -61,27 +61,35 @@ struct Pair {
     // Dropped after those in front of it.
     _daemon: Daemon,
     _app: App,
-    _stage: Stage,
+    _test_dir: TestDir,
 }
 
 impl Pair {
     fn of(language: Language) -> Self {
-        let stage = Stage::new();
-        let app = stage.app("app").standard(language).standard(Language::Generic);
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(language).standard(Language::Generic);
         let app = app.file("internal/secret.txt", "the secret").file("public/404.html", "never shown");
-        let daemon = stage.daemon().start();
-        let h2 = [stage.port(), stage.port()];
+        let daemon = test_dir.daemon().start();
+        let h2 = [test_dir.port(), test_dir.port()];
         let ours = |language: Language| ours(language).replace("%%H2%%", &h2[0].to_string());
-        let generic = stage.nginx(&ours(Language::Generic)).start();
+        let generic = test_dir.nginx(&ours(Language::Generic)).start();
         let port = generic.get("/environ?name=PORT").expect(200).text();
         let ours = if language == Language::Generic {
             generic
         } else {
             drop(generic);
-            stage.nginx(&ours(language)).start()
+            test_dir.nginx(&ours(language)).start()
         };
-        let theirs = stage.nginx(&theirs(&port).replace("%%H2%%", &h2[1].to_string())).start();
-        Self { ours, theirs, differences: RefCell::default(), h2, _daemon: daemon, _app: app, _stage: stage }
+        let theirs = test_dir.nginx(&theirs(&port).replace("%%H2%%", &h2[1].to_string())).start();
+        Self {
+            ours,
+            theirs,
+            differences: RefCell::default(),
+            h2,
+            _daemon: daemon,
+            _app: app,
+            _test_dir: test_dir,
+        }
     }
 
     /// Sends the bytes to both, and notes it if they answer differently.
@@ -172,11 +180,11 @@ fn theirs(port: &str) -> String {
         .replace("%%APP_PORT%%", port)
 }
 
-type Seen = (u16, Vec<(String, String)>, String, bool);
+type ProcessInfo = (u16, Vec<(String, String)>, String, bool);
 
 /// An answer without what differs between two moments, what only the module adds, and the announcement of trailers,
 /// which nginx drops and the daemon drops with its announcement.
-fn seen(answer: &Response) -> Seen {
+fn seen(answer: &Response) -> ProcessInfo {
     const OURS: [&str; 4] = ["date", "x-powered-by", "status", "trailer"];
     let headers = answer.head.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
     let mut headers: Vec<_> = headers.filter(|(name, _)| !OURS.contains(&name.as_str())).collect();
@@ -201,8 +209,8 @@ fn body(answer: &Response) -> String {
         return decompressed(&answer.body);
     }
     let text = answer.text().replace("hello from node", "hello from generic");
-    let Ok(mut told) = serde_json::from_str::<serde_json::Value>(&text) else { return text };
-    if let Some(raw) = told["raw"].as_array().cloned() {
+    let Ok(mut reported) = serde_json::from_str::<serde_json::Value>(&text) else { return text };
+    if let Some(raw) = reported["raw"].as_array().cloned() {
         let pairs = raw.chunks(2).filter(|pair| {
             let name = pair[0].as_str().unwrap_or_default().to_ascii_lowercase();
             !["connection", "x-forwarded-for", "x-request-id", "x-request-start"].contains(&name.as_str())
@@ -210,9 +218,9 @@ fn body(answer: &Response) -> String {
         let mut pairs: Vec<String> =
             pairs.map(|pair| format!("{}: {}", pair[0], pair[1]).to_ascii_lowercase()).collect();
         pairs.sort();
-        told["raw"] = pairs.into();
+        reported["raw"] = pairs.into();
     }
-    told.to_string()
+    reported.to_string()
 }
 
 for_each_language! {
@@ -323,7 +331,7 @@ for_each_language! {
     }
 
     [node, generic]
-    fn headers_that_the_configuration_rules(language) {
+    fn headers_that_the_configuration_controls(language) {
         let pair = Pair::of(language);
         pair.same_for(Request::get("/set?a").header("Cookie", "a=1").header("X-Set", "mine"));
         for path in ["/passed", "/ignored"] {

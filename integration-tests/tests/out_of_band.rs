@@ -1,6 +1,6 @@
 //! Out-of-band work: an app postpones work until no request waits.
 
-use stage::{Request, Scene, eventually};
+use test_support::{OneApp, Request, eventually};
 
 /// Asks for out-of-band work at `/ask`. The work lasts until there is a file `go-on`, and tells the log of itself.
 const RUBY: &str = r#"
@@ -29,20 +29,20 @@ def application(environ, start_response):
     return [str(os.getpid()).encode()]
 "#;
 
-fn scenes(lines: &str, daemon: &[&str]) -> Vec<Scene> {
-    let flags = |mut builder: stage::DaemonBuilder| {
+fn setups(lines: &str, daemon: &[&str]) -> Vec<OneApp> {
+    let flags = |mut builder: test_support::DaemonBuilder| {
         for flag in daemon {
             builder = builder.flag(flag);
         }
         builder
     };
-    let of = |name: &str, text: &str| Scene::set(lines, flags, |app| app.file(name, text));
+    let of = |name: &str, text: &str| OneApp::custom(lines, flags, |app| app.file(name, text));
     vec![of("config.ru", RUBY), of("passenger_wsgi.py", PYTHON)]
 }
 
 /// The answer's PID; the header that asked for the work is not the visitor's.
-fn ask(scene: &Scene) -> String {
-    let answer = scene.nginx.get("/ask").expect(200);
+fn ask(setup: &OneApp) -> String {
+    let answer = setup.nginx.get("/ask").expect(200);
     assert_eq!(answer.header("!~Request-OOB-Work"), None);
     assert_eq!(answer.header("X-Passenger-Request-OOB-Work"), None);
     answer.text()
@@ -50,17 +50,17 @@ fn ask(scene: &Scene) -> String {
 
 #[test]
 fn a_process_works_while_another_serves() {
-    for scene in scenes("", &[]) {
-        let asking = ask(&scene);
-        scene.daemon.logs_eventually(&format!("works: {asking}"));
+    for setup in setups("", &[]) {
+        let asking = ask(&setup);
+        setup.daemon.logs_eventually(&format!("works: {asking}"));
         for _ in 0..5 {
-            assert_ne!(scene.nginx.get("/").expect(200).text(), asking, "it gets no visitor meanwhile");
+            assert_ne!(setup.nginx.get("/").expect(200).text(), asking, "it gets no visitor meanwhile");
         }
-        scene.app.write("go-on", "");
-        scene.daemon.logs_eventually(&format!("worked: {asking}"));
-        eventually("it serves again", || scene.nginx.get("/").text() == asking);
+        setup.app.write("go-on", "");
+        setup.daemon.logs_eventually(&format!("worked: {asking}"));
+        eventually("it serves again", || setup.nginx.get("/").text() == asking);
         assert_eq!(
-            scene.daemon.log().matches(" works: ").count(),
+            setup.daemon.log().matches(" works: ").count(),
             1,
             "it works once for each time that it asks"
         );
@@ -69,15 +69,15 @@ fn a_process_works_while_another_serves() {
 
 #[test]
 fn processes_of_an_app_work_one_after_the_other() {
-    for scene in scenes("passenger_min_instances 2;", &[]) {
-        let first = ask(&scene);
-        scene.daemon.logs_eventually(&format!("works: {first}"));
-        let second = ask(&scene);
+    for setup in setups("passenger_min_instances 2;", &[]) {
+        let first = ask(&setup);
+        setup.daemon.logs_eventually(&format!("works: {first}"));
+        let second = ask(&setup);
         assert_ne!(first, second);
-        assert_eq!(scene.nginx.get("/").expect(200).text(), second, "it serves until it is its turn");
-        scene.app.write("go-on", "");
-        scene.daemon.logs_eventually(&format!("worked: {second}"));
-        let log = scene.daemon.log();
+        assert_eq!(setup.nginx.get("/").expect(200).text(), second, "it serves until it is its turn");
+        setup.app.write("go-on", "");
+        setup.daemon.logs_eventually(&format!("worked: {second}"));
+        let log = setup.daemon.log();
         let at = |text: String| log.find(&text).expect("it is there");
         assert!(at(format!("worked: {first}")) < at(format!("works: {second}")));
     }
@@ -85,64 +85,64 @@ fn processes_of_an_app_work_one_after_the_other() {
 
 #[test]
 fn a_process_that_must_stay_alone_does_not_work() {
-    for scene in scenes("", &["--max-pool-size=1"]) {
-        scene.app.write("go-on", "");
-        let pid = ask(&scene);
+    for setup in setups("", &["--max-pool-size=1"]) {
+        setup.app.write("go-on", "");
+        let pid = ask(&setup);
         for _ in 0..5 {
-            assert_eq!(scene.nginx.get("/").expect(200).text(), pid);
+            assert_eq!(setup.nginx.get("/").expect(200).text(), pid);
         }
-        assert!(!scene.daemon.log().contains("works: "));
+        assert!(!setup.daemon.log().contains("works: "));
     }
 }
 
 #[test]
 fn a_restart_waits_for_the_work() {
-    for scene in scenes("", &[]) {
-        let pid = ask(&scene);
-        scene.daemon.logs_eventually(&format!("works: {pid}"));
-        let root = scene.app.dir().display().to_string();
-        assert!(scene.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
-        assert_ne!(scene.nginx.get("/").expect(200).text(), pid);
+    for setup in setups("", &[]) {
+        let pid = ask(&setup);
+        setup.daemon.logs_eventually(&format!("works: {pid}"));
+        let root = setup.app.dir().display().to_string();
+        assert!(setup.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
+        assert_ne!(setup.nginx.get("/").expect(200).text(), pid);
         let number = pid.parse().unwrap();
-        assert!(stage::is_alive(number), "it is in the middle of its work");
-        scene.app.write("go-on", "");
-        scene.daemon.logs_eventually(&format!("worked: {pid}"));
-        eventually("it goes after it", || !stage::is_alive(number));
+        assert!(test_support::is_alive(number), "it is in the middle of its work");
+        setup.app.write("go-on", "");
+        setup.daemon.logs_eventually(&format!("worked: {pid}"));
+        eventually("it goes after it", || !test_support::is_alive(number));
     }
 }
 
 #[test]
-fn a_visitor_cannot_order_it() {
-    for scene in scenes("", &[]) {
+fn a_client_cannot_order_out_of_band_work() {
+    for setup in setups("", &[]) {
         let request =
             Request::new("OOBW", "/").header("Passenger.oob_work", "1").header("Passenger-Oob-Work", "1");
-        scene.nginx.send(request).expect(405);
-        assert!(!scene.daemon.log().contains("works: "));
+        setup.nginx.send(request).expect(405);
+        assert!(!setup.daemon.log().contains("works: "));
     }
 }
 
 #[test]
 fn work_that_fails_costs_nothing() {
     let failing = RUBY.replace("sleep 0.01 until File.exist?('go-on')", "raise 'out of cheese'");
-    let scene = Scene::app("", |app| app.ruby(&failing));
-    let pid = ask(&scene);
-    scene.daemon.logs_eventually("out of cheese");
-    eventually("it serves again", || scene.nginx.get("/").expect(200).text() == pid);
+    let setup = OneApp::app("", |app| app.ruby(&failing));
+    let pid = ask(&setup);
+    setup.daemon.logs_eventually("out of cheese");
+    eventually("it serves again", || setup.nginx.get("/").expect(200).text() == pid);
     let failing = PYTHON
         .replace("while not os.path.exists('go-on'): time.sleep(0.01)", "raise ValueError('out of cheese')");
-    let scene = Scene::app("", |app| app.python(&failing));
-    let pid = ask(&scene);
-    scene.daemon.logs_eventually("did not do its out-of-band work: it failed: ValueError: out of cheese");
-    eventually("it serves again", || scene.nginx.get("/").expect(200).text() == pid);
+    let setup = OneApp::app("", |app| app.python(&failing));
+    let pid = ask(&setup);
+    setup.daemon.logs_eventually("did not do its out-of-band work: it failed: ValueError: out of cheese");
+    eventually("it serves again", || setup.nginx.get("/").expect(200).text() == pid);
 }
 
 #[test]
 fn a_process_that_ends_at_its_work_is_replaced() {
-    for scene in scenes("", &[]) {
-        let pid = ask(&scene);
-        scene.daemon.logs_eventually(&format!("works: {pid}"));
-        stage::kill_9(pid.parse().unwrap());
-        scene.daemon.logs_eventually(&format!("process {pid} was killed"));
-        scene.nginx.get("/").expect(200);
+    for setup in setups("", &[]) {
+        let pid = ask(&setup);
+        setup.daemon.logs_eventually(&format!("works: {pid}"));
+        test_support::kill_9(pid.parse().unwrap());
+        setup.daemon.logs_eventually(&format!("process {pid} was killed"));
+        setup.nginx.get("/").expect(200);
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
-use stage::{Daemon, Nginx, Request, Stage, is_root, owner_uid};
+use test_support::{Daemon, Nginx, Request, TestDir, is_root, owner_uid};
 
 const OWNERS: [&str; 3] = ["games", "mail", "news"];
 
@@ -71,26 +71,26 @@ def application(environ, start_response):
     return [attempt(name, "/" + target).encode()]
 "#;
 
-struct Scene {
+struct Setup {
     nginx: Nginx,
     daemon: Daemon,
-    stage: Stage,
+    test_dir: TestDir,
 }
 
-impl Scene {
+impl Setup {
     fn set() -> Self {
-        let stage = Stage::new();
+        let test_dir = TestDir::new();
         for owner in OWNERS {
-            let app = stage.app(owner).python(HOSTILE).file("private.txt", "of its owner alone");
+            let app = test_dir.app(owner).python(HOSTILE).file("private.txt", "of its owner alone");
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(app.path("private.txt"), fs::Permissions::from_mode(0o600)).unwrap();
             if is_root() {
                 let _ = app.owned_by(owner);
             }
         }
-        let daemon = stage.daemon().start();
-        let nginx = stage.nginx(&CONF.replace("%%SERVERS%%", &OWNERS.map(server).concat())).start();
-        Self { nginx, daemon, stage }
+        let daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(&CONF.replace("%%SERVERS%%", &OWNERS.map(server).concat())).start();
+        Self { nginx, daemon, test_dir }
     }
 
     /// What the app of `owner` says about its attempt.
@@ -102,8 +102,8 @@ impl Scene {
 
     /// PID, user and group of the app's process.
     fn identity(&self, owner: &str) -> (u32, u32, u32) {
-        let said = self.attempt(owner, "pid", "");
-        let numbers: Vec<u32> = said.split(' ').map(|each| each.parse().unwrap()).collect();
+        let printed = self.attempt(owner, "pid", "");
+        let numbers: Vec<u32> = printed.split(' ').map(|each| each.parse().unwrap()).collect();
         (numbers[0], numbers[1], numbers[2])
     }
 
@@ -114,8 +114,8 @@ impl Scene {
 
     /// The sockets that nobody but nginx and the daemon's router may connect to.
     fn sockets(&self) -> Vec<PathBuf> {
-        let mut found = vec![self.stage.socket()];
-        collect_sockets(&self.stage.path("registry"), &mut found);
+        let mut found = vec![self.test_dir.socket()];
+        collect_sockets(&self.test_dir.path("registry"), &mut found);
         found.retain(|path| !path.ends_with("admin.sock"));
         found
     }
@@ -123,7 +123,7 @@ impl Scene {
 
 fn server(owner: &str) -> String {
     format!(
-        "server {{ listen 127.0.0.1:%%PORT%%; server_name {owner}.example; root %%STAGE%%/{owner}/public;
+        "server {{ listen 127.0.0.1:%%PORT%%; server_name {owner}.example; root %%DIR%%/{owner}/public;
                    passenger_enabled on; }}"
     )
 }
@@ -142,93 +142,93 @@ fn collect_sockets(dir: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn apps_of_three_owners_run_as_three_users_and_cannot_reach_each_other() {
     if !is_root() {
-        stage::skipped(
+        test_support::skipped(
             "apps_of_three_owners_run_as_three_users_and_cannot_reach_each_other",
             "users are switched by root only",
         );
         return;
     }
-    let scene = Scene::set();
+    let setup = Setup::set();
     let pids = OWNERS.map(|owner| {
-        let (pid, uid, gid) = scene.identity(owner);
+        let (pid, uid, gid) = setup.identity(owner);
         let user = User::from_name(owner).unwrap().unwrap();
         assert_eq!((uid, gid), (user.uid.as_raw(), user.gid.as_raw()), "{owner}");
         assert_eq!(owner_uid(pid), uid, "{owner}");
         pid
     });
-    let sockets = scene.sockets();
+    let sockets = setup.sockets();
     assert!(sockets.len() > OWNERS.len(), "nginx's socket and one of each app: {sockets:?}");
     for (owner, own) in OWNERS.into_iter().zip(pids) {
         assert_eq!(
-            scene.attempt(owner, "read", &format!("/proc/{own}/environ")),
+            setup.attempt(owner, "read", &format!("/proc/{own}/environ")),
             "done",
             "an attempt can succeed"
         );
         let strangers = pids.into_iter().filter(|pid| *pid != own);
-        for pid in strangers.chain([scene.daemon.pid(), scene.daemon.router()]) {
+        for pid in strangers.chain([setup.daemon.pid(), setup.daemon.router()]) {
             for file in ["environ", "mem", "fd/0"] {
                 let path = format!("/proc/{pid}/{file}");
-                assert_eq!(scene.attempt(owner, "read", &path), "EACCES", "{owner} reads {path}");
+                assert_eq!(setup.attempt(owner, "read", &path), "EACCES", "{owner} reads {path}");
             }
-            assert_eq!(scene.attempt(owner, "list", &format!("/proc/{pid}/fd")), "EACCES", "{owner}");
-            assert_eq!(scene.attempt(owner, "end", &pid.to_string()), "EPERM", "{owner} ends {pid}");
+            assert_eq!(setup.attempt(owner, "list", &format!("/proc/{pid}/fd")), "EACCES", "{owner}");
+            assert_eq!(setup.attempt(owner, "end", &pid.to_string()), "EPERM", "{owner} ends {pid}");
         }
         for socket in &sockets {
             let path = socket.display().to_string();
-            assert_eq!(scene.attempt(owner, "connect", &path), "EACCES", "{owner} connects to {path}");
+            assert_eq!(setup.attempt(owner, "connect", &path), "EACCES", "{owner} connects to {path}");
         }
         for other in OWNERS.into_iter().filter(|other| *other != owner) {
-            let path = scene.stage.path(other).join("private.txt").display().to_string();
-            assert_eq!(scene.attempt(owner, "read", &path), "EACCES", "{owner} reads {path}");
+            let path = setup.test_dir.path(other).join("private.txt").display().to_string();
+            assert_eq!(setup.attempt(owner, "read", &path), "EACCES", "{owner} reads {path}");
         }
     }
-    assert_eq!(OWNERS.map(|owner| scene.identity(owner).0), pids, "nobody was hurt");
+    assert_eq!(OWNERS.map(|owner| setup.identity(owner).0), pids, "nobody was hurt");
 }
 
 #[test]
-fn an_app_hears_from_the_daemon_of_the_apps_of_its_owner_alone() {
+fn an_app_sees_only_apps_of_its_owner_in_the_status() {
     if !is_root() {
-        stage::skipped(
-            "an_app_hears_from_the_daemon_of_the_apps_of_its_owner_alone",
+        test_support::skipped(
+            "an_app_sees_only_apps_of_its_owner_in_the_status",
             "users are switched by root only",
         );
         return;
     }
-    let scene = Scene::set();
-    let pids = OWNERS.map(|owner| scene.identity(owner).0);
-    let socket = scene.admin_socket();
+    let setup = Setup::set();
+    let pids = OWNERS.map(|owner| setup.identity(owner).0);
+    let socket = setup.admin_socket();
     for (owner, own) in OWNERS.into_iter().zip(pids) {
-        let pool = scene.attempt(owner, "pool", &socket);
+        let pool = setup.attempt(owner, "pool", &socket);
         for pid in pids {
             assert_eq!(pool.contains(&format!("PID: {pid} ")), pid == own, "{owner} sees {pid}: {pool}");
         }
         for pid in pids.into_iter().filter(|pid| *pid != own) {
-            let refusal = scene.attempt(owner, "ask", &format!("{pid}{socket}"));
+            let refusal = setup.attempt(owner, "ask", &format!("{pid}{socket}"));
             assert!(refusal.starts_with("HTTP/1.1 403 "), "{owner} asks {pid}: {refusal}");
         }
-        let refusal = scene.attempt(owner, "reopen", &socket);
+        let refusal = setup.attempt(owner, "reopen", &socket);
         assert!(refusal.starts_with("HTTP/1.1 403 "), "{owner}: {refusal}");
     }
 }
 
 #[test]
 fn an_ordinary_user_runs_the_apps_of_all_owners_as_itself() {
-    let stage = Stage::new();
+    let test_dir = TestDir::new();
     for owner in OWNERS {
-        stage.app(owner).python(HOSTILE);
+        test_dir.app(owner).python(HOSTILE);
     }
-    let mut daemon = stage.daemon();
+    let mut daemon = test_dir.daemon();
     let mut expected = nix::unistd::getuid().as_raw();
     if is_root() {
         let games = User::from_name("games").unwrap().unwrap();
         expected = games.uid.as_raw();
-        std::os::unix::fs::chown(stage.dir(), Some(expected), Some(games.gid.as_raw())).unwrap();
+        std::os::unix::fs::chown(test_dir.dir(), Some(expected), Some(games.gid.as_raw())).unwrap();
         daemon = daemon.as_user(expected, games.gid.as_raw());
     }
     let daemon = daemon.start();
-    let nginx = stage.nginx(&CONF.replace("%%SERVERS%%", &OWNERS.map(server).concat())).start();
-    let scene = Scene { nginx, daemon, stage };
+    let nginx = test_dir.nginx(&CONF.replace("%%SERVERS%%", &OWNERS.map(server).concat())).start();
+    let setup = Setup { nginx, daemon, test_dir };
     for owner in OWNERS {
-        assert_eq!(scene.identity(owner).1, expected, "{owner}");
+        assert_eq!(setup.identity(owner).1, expected, "{owner}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stage::{Stage, Systemd, clean_debian, debian_packages, eventually, skipped};
+use test_support::{Systemd, TestDir, clean_debian, debian_packages, eventually, skipped};
 
 use crate::systemd::can_boot;
 
@@ -22,7 +22,7 @@ def application(environ, start_response):
 ";
 
 /// A clean machine with the packages beside it, not installed.
-fn machine(test: &str) -> Option<(Systemd, Stage)> {
+fn machine(test: &str) -> Option<(Systemd, TestDir)> {
     if !can_boot(test) {
         return None;
     }
@@ -31,13 +31,13 @@ fn machine(test: &str) -> Option<(Systemd, Stage)> {
         return None;
     }
     let root = clean_debian().unwrap_or_else(|why| panic!("there is no clean Debian: {why}"));
-    let stage = Stage::new();
-    let packages = debian_packages(&stage.scratch("deb"));
+    let test_dir = TestDir::new();
+    let packages = debian_packages(&test_dir.scratch("deb"));
     let systemd = Systemd::boot_from(&root);
     for (name, package) in ["daemon", "module"].into_iter().zip(packages) {
         systemd.write(&format!("/root/{name}.deb"), &std::fs::read(package).unwrap());
     }
-    Some((systemd, stage))
+    Some((systemd, test_dir))
 }
 
 /// Every file but those of other packages' records and caches.
@@ -46,8 +46,9 @@ const EVERYTHING: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /t
     -o -print | sort";
 
 #[test]
-fn they_install_into_a_clean_debian_and_leave_it_as_it_was() {
-    let Some((machine, _stage)) = machine("they_install_into_a_clean_debian_and_leave_it_as_it_was") else {
+fn packages_install_into_a_clean_debian_and_purge_completely() {
+    let Some((machine, _test_dir)) = machine("packages_install_into_a_clean_debian_and_purge_completely")
+    else {
         return;
     };
     let before = machine.sh(EVERYTHING);
@@ -81,8 +82,8 @@ fn they_install_into_a_clean_debian_and_leave_it_as_it_was() {
 }
 
 #[test]
-fn a_configuration_that_was_changed_survives_an_upgrade_and_a_reinstallation() {
-    let Some((machine, _stage)) = machine("a_configuration_that_was_changed_survives_an_upgrade") else {
+fn a_changed_configuration_survives_upgrade_and_reinstallation() {
+    let Some((machine, _test_dir)) = machine("a_configuration_that_was_changed_survives_an_upgrade") else {
         return;
     };
     machine.sh("dpkg -i /root/daemon.deb /root/module.deb");

@@ -1,23 +1,23 @@
 //! Crashed processes are detected at once, not by the next request.
 
-use stage::{Language, Load, Request, Scene, eventually, eventually_some, for_each_language, kill_9};
+use test_support::{Language, Load, OneApp, Request, eventually, eventually_some, for_each_language, kill_9};
 
 for_each_language! {
     fn a_killed_process_is_replaced_without_a_request(language) {
-        let scene = Scene::of(language);
-        let before = scene.app_pid();
+        let setup = OneApp::of(language);
+        let before = setup.app_pid();
         kill_9(before);
         let after = eventually_some("another process is there", || {
-            scene.daemon.app_pids().into_iter().find(|pid| *pid != before)
+            setup.daemon.app_pids().into_iter().find(|pid| *pid != before)
         });
-        assert_eq!(scene.app_pid(), after);
+        assert_eq!(setup.app_pid(), after);
     }
 
     fn min_instances_are_kept_after_a_kill(language) {
-        let scene = Scene::with(language, "passenger_min_instances 2;", |daemon| daemon);
-        scene.app_pid();
+        let setup = OneApp::with(language, "passenger_min_instances 2;", |daemon| daemon);
+        setup.app_pid();
         let two = || {
-            let pids = scene.daemon.app_pids();
+            let pids = setup.daemon.app_pids();
             (pids.len() == 2).then_some(pids)
         };
         let before = eventually_some("two processes are there", two);
@@ -28,75 +28,75 @@ for_each_language! {
     }
 
     fn a_request_in_a_killed_process_is_a_502(language) {
-        let scene = Scene::of(language);
-        let mut client = scene.nginx.connect();
+        let setup = OneApp::of(language);
+        let mut client = setup.nginx.connect();
         client.send(Request::get("/wait?name=never").bytes("close"));
-        let sign = scene.stage.scratch("never.arrived");
+        let sign = setup.test_dir.scratch("never.arrived");
         eventually("a request is under way", || sign.exists());
         kill_9(std::fs::read_to_string(sign).unwrap().trim().parse().unwrap());
         assert_eq!(client.read_response().status(), 502);
-        eventually("the app answers again", || scene.nginx.get("/").status() == 200);
+        eventually("the app answers again", || setup.nginx.get("/").status() == 200);
     }
 }
 
 #[test]
 fn a_killed_idle_process_costs_no_request() {
-    let scene = Scene::with(Language::Ruby, "passenger_min_instances 3;", |daemon| daemon);
-    scene.app_pid();
-    eventually("three processes are there", || scene.daemon.app_pids().len() == 3);
-    let mut busy = scene.nginx.connect();
+    let setup = OneApp::with(Language::Ruby, "passenger_min_instances 3;", |daemon| daemon);
+    setup.app_pid();
+    eventually("three processes are there", || setup.daemon.app_pids().len() == 3);
+    let mut busy = setup.nginx.connect();
     busy.send(Request::get("/wait?name=busy").bytes("close"));
-    let sign = scene.stage.scratch("busy.arrived");
+    let sign = setup.test_dir.scratch("busy.arrived");
     eventually("one is busy", || sign.exists());
     let occupied: u32 = std::fs::read_to_string(sign).unwrap().trim().parse().unwrap();
-    for pid in scene.daemon.app_pids() {
+    for pid in setup.daemon.app_pids() {
         if pid != occupied {
             kill_9(pid);
         }
     }
     // Nobody waits for the daemon to notice.
-    scene.nginx.get("/").expect(200);
-    scene.stage.open_gate("busy");
+    setup.nginx.get("/").expect(200);
+    setup.test_dir.open_gate("busy");
     busy.read_response().expect(200);
 }
 
 #[test]
-fn a_process_that_keeps_dying_does_not_turn_the_daemon_hot() {
+fn a_crash_loop_does_not_load_the_daemon() {
     // It answers once, then dies by itself.
     let ruby = "run ->(env) { Thread.new { sleep 0.05; exit! 1 }; [200, {}, ['once']] }";
-    let scene = Scene::app("passenger_min_instances 1;", |app| app.ruby(ruby));
+    let setup = OneApp::app("passenger_min_instances 1;", |app| app.ruby(ruby));
     for _ in 0..5 {
-        eventually("it answers", || scene.nginx.get("/").status() == 200);
+        eventually("it answers", || setup.nginx.get("/").status() == 200);
     }
-    let log = scene.daemon.log();
+    let log = setup.daemon.log();
     assert!(log.len() < 1 << 20, "{} bytes of log", log.len());
 }
 
 #[test]
-fn another_router_knows_the_processes_of_the_one_before() {
-    let scene = Scene::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
-    scene.app_pid();
-    eventually("two processes are there", || scene.daemon.app_pids().len() == 2);
-    let before = sorted(scene.daemon.app_pids());
-    scene.daemon.kill_router();
+fn a_new_router_keeps_the_processes() {
+    let setup = OneApp::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
+    setup.app_pid();
+    eventually("two processes are there", || setup.daemon.app_pids().len() == 2);
+    let before = sorted(setup.daemon.app_pids());
+    setup.daemon.kill_router();
     eventually("the tools find the next router", || {
-        scene.daemon.tool("passenger-status", &[]).status.success()
+        setup.daemon.tool("passenger-status", &[]).status.success()
     });
-    scene.app_pid();
-    assert_eq!(sorted(scene.daemon.app_pids()), before);
+    setup.app_pid();
+    assert_eq!(sorted(setup.daemon.app_pids()), before);
 }
 
 #[test]
-fn a_killed_router_costs_only_what_was_under_way() {
-    let scene = Scene::of(Language::Python);
-    let pid = scene.app_pid();
-    let load = Load::on(scene.nginx.port(), "/", 2);
+fn a_killed_router_loses_only_active_requests() {
+    let setup = OneApp::of(Language::Python);
+    let pid = setup.app_pid();
+    let load = Load::on(setup.nginx.port(), "/", 2);
     load.let_pass(100);
-    scene.daemon.kill_router();
+    setup.daemon.kill_router();
     load.let_pass(100);
     let report = load.finish();
     assert!(report.failures.len() <= 2, "one request a client was under way: {:#?}", report.failures);
-    assert_eq!(scene.app_pid(), pid);
+    assert_eq!(setup.app_pid(), pid);
 }
 
 fn sorted(mut pids: Vec<u32>) -> Vec<u32> {
@@ -105,26 +105,26 @@ fn sorted(mut pids: Vec<u32>) -> Vec<u32> {
 }
 
 #[test]
-fn a_process_is_taken_out_by_its_pid() {
-    let scene = Scene::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
-    scene.app_pid();
-    eventually("two processes are there", || scene.daemon.app_pids().len() == 2);
-    let mut client = scene.nginx.connect();
+fn a_process_is_detached_by_its_pid() {
+    let setup = OneApp::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
+    setup.app_pid();
+    eventually("two processes are there", || setup.daemon.app_pids().len() == 2);
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/wait?name=held").bytes("close"));
-    let sign = scene.stage.scratch("held.arrived");
+    let sign = setup.test_dir.scratch("held.arrived");
     eventually("a request is under way", || sign.exists());
     let busy: u32 = std::fs::read_to_string(sign).unwrap().trim().parse().unwrap();
-    let told = scene.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    assert_eq!(String::from_utf8_lossy(&told.stdout), format!("Process {busy} detached.\n"));
-    assert_ne!(scene.app_pid(), busy, "it gets no further request");
-    scene.stage.open_gate("held");
+    let reported = setup.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
+    assert!(reported.status.success(), "{}", String::from_utf8_lossy(&reported.stderr));
+    assert_eq!(String::from_utf8_lossy(&reported.stdout), format!("Process {busy} detached.\n"));
+    assert_ne!(setup.app_pid(), busy, "it gets no further request");
+    setup.test_dir.open_gate("held");
     client.read_response().expect(200);
     eventually("another one is there in its place", || {
-        let now = scene.daemon.app_pids();
+        let now = setup.daemon.app_pids();
         now.len() == 2 && !now.contains(&busy)
     });
-    let missing = scene.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
+    let missing = setup.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no app process has this PID"));
 }

@@ -2,7 +2,7 @@
 //! of `passenger_pre_start` run.
 
 use serde_json::Value;
-use stage::{Daemon, Language, Nginx, Stage, eventually};
+use test_support::{Daemon, Language, Nginx, TestDir, eventually};
 
 /// The app is served under one name only, so that the name matters.
 const SHOP: &str = r#"
@@ -17,7 +17,7 @@ const SHOP: &str = r#"
         server {
             listen 127.0.0.1:%%PORT%%;
             server_name shop.example;
-            root %%STAGE%%/app/public;
+            root %%DIR%%/app/public;
             passenger_enabled on;
             location /broken { passenger_enabled off; return 503; }
         }
@@ -26,14 +26,14 @@ const SHOP: &str = r#"
 
 const PRE_START: &str = "passenger_pre_start http://shop.example:%%PORT%%/;";
 
-fn stage() -> Stage {
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Ruby);
-    stage
+fn test_dir() -> TestDir {
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Ruby);
+    test_dir
 }
 
-fn shop(stage: &Stage, lines: &str) -> Nginx {
-    stage.nginx(&SHOP.replace("%%LINES%%", lines)).start()
+fn shop(test_dir: &TestDir, lines: &str) -> Nginx {
+    test_dir.nginx(&SHOP.replace("%%LINES%%", lines)).start()
 }
 
 #[track_caller]
@@ -53,9 +53,9 @@ fn knows_the_configuration(daemon: &Daemon) -> bool {
 
 #[test]
 fn an_app_runs_before_its_first_request() {
-    let stage = stage();
-    let daemon = stage.daemon().start();
-    let nginx = shop(&stage, PRE_START);
+    let test_dir = test_dir();
+    let daemon = test_dir.daemon().start();
+    let nginx = shop(&test_dir, PRE_START);
     starts_an_app(&daemon);
     assert!(knows_the_configuration(&daemon));
     assert!(!nginx.error_log().contains("passenger_pre_start"), "{}", nginx.error_log());
@@ -63,32 +63,33 @@ fn an_app_runs_before_its_first_request() {
 
 #[test]
 fn the_daemon_knows_the_configuration_before_any_request() {
-    let stage = stage();
-    let daemon = stage.daemon().start();
-    let _nginx = shop(&stage, "");
+    let test_dir = test_dir();
+    let daemon = test_dir.daemon().start();
+    let _nginx = shop(&test_dir, "");
     eventually("the daemon knows the configuration", || knows_the_configuration(&daemon));
     assert!(daemon.app_pids().is_empty());
 }
 
 #[test]
 fn several_urls_and_repeated_ones_start_each_app_once() {
-    let stage = stage();
-    stage.app("blog").standard(Language::Ruby);
-    let daemon = stage.daemon().start();
+    let test_dir = test_dir();
+    test_dir.app("blog").standard(Language::Ruby);
+    let daemon = test_dir.daemon().start();
     let lines = format!(
         "{PRE_START} {PRE_START} passenger_pre_start https://me:secret@www.blog.example:%%PORT%%/posts?page=1;
          server {{ listen 127.0.0.1:%%PORT%%; server_name *.blog.example;
-                   root %%STAGE%%/blog/public; passenger_enabled on; }}"
+                   root %%DIR%%/blog/public; passenger_enabled on; }}"
     );
-    let _nginx = shop(&stage, &lines);
+    let _nginx = shop(&test_dir, &lines);
     eventually("both apps run", || daemon.app_pids().len() == 2);
 }
 
 #[test]
 fn an_app_without_a_minimum_starts_again_with_each_reload() {
-    let stage = stage();
-    let daemon = stage.daemon().start();
-    let nginx = shop(&stage, &format!("{PRE_START} passenger_min_instances 0; passenger_pool_idle_time 1;"));
+    let test_dir = test_dir();
+    let daemon = test_dir.daemon().start();
+    let nginx =
+        shop(&test_dir, &format!("{PRE_START} passenger_min_instances 0; passenger_pool_idle_time 1;"));
     starts_an_app(&daemon);
     eventually("it is idle and ends", || daemon.app_pids().is_empty());
     nginx.reload();
@@ -97,9 +98,9 @@ fn an_app_without_a_minimum_starts_again_with_each_reload() {
 
 #[test]
 fn a_restarted_daemon_starts_the_app_again() {
-    let stage = stage();
-    let mut daemon = stage.daemon().start();
-    let _nginx = shop(&stage, PRE_START);
+    let test_dir = test_dir();
+    let mut daemon = test_dir.daemon().start();
+    let _nginx = shop(&test_dir, PRE_START);
     starts_an_app(&daemon);
     daemon.stop();
     daemon.start_again();
@@ -109,11 +110,11 @@ fn a_restarted_daemon_starts_the_app_again() {
 
 #[test]
 fn a_daemon_that_starts_after_nginx_starts_the_app() {
-    let stage = stage();
-    let nginx = shop(&stage, PRE_START);
+    let test_dir = test_dir();
+    let nginx = shop(&test_dir, PRE_START);
     let problem = "cannot send nginx's configuration to flying-passenger yet";
     eventually("nginx has tried to connect", || nginx.error_log().contains(problem));
-    let daemon = stage.daemon().start();
+    let daemon = test_dir.daemon().start();
     starts_an_app(&daemon);
     assert!(knows_the_configuration(&daemon));
     assert_eq!(nginx.error_log().matches(problem).count(), 1, "{}", nginx.error_log());
@@ -121,15 +122,15 @@ fn a_daemon_that_starts_after_nginx_starts_the_app() {
 
 #[test]
 fn a_url_for_no_app_is_reported_at_each_start_and_reload() {
-    let stage = stage();
-    let _daemon = stage.daemon().start();
-    let unused = stage.port();
+    let test_dir = test_dir();
+    let _daemon = test_dir.daemon().start();
+    let unused = test_dir.port();
     let lines = format!(
         "passenger_pre_start http://me:secret@shop.example:%%PORT%%/broken;
          passenger_pre_start http://shop.example:{unused}/;
          passenger_pre_start http://other.example:%%PORT%%/x;"
     );
-    let nginx = shop(&stage, &lines);
+    let nginx = shop(&test_dir, &lines);
     let port = nginx.port();
     let not_enabled = "passenger_enabled is not on in the location that serves it";
     let expected = [

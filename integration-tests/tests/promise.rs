@@ -1,70 +1,70 @@
 //! The main promise: app processes survive whatever happens to nginx and the router.
 
-use stage::{Language, Load, Scene, for_each_language, is_alive};
+use test_support::{Language, Load, OneApp, for_each_language, is_alive};
 
 for_each_language! {
     fn says_hello_through_nginx(language) {
-        let scene = Scene::of(language);
+        let setup = OneApp::of(language);
         let hello = format!("hello from {}\n", language.name());
-        let response = scene.nginx.get("/").expect(200);
+        let response = setup.nginx.get("/").expect(200);
         assert_eq!(response.text(), hello);
         assert_eq!(response.header("Content-Length"), Some(hello.len().to_string().as_str()));
         assert_eq!(response.header("Content-Type"), Some("text/plain"));
     }
 
-    fn keeps_its_process_whatever_happens_to_nginx(language) {
-        let mut scene = Scene::of(language);
-        let pid = scene.app_pid();
+    fn keeps_its_process_through_every_nginx_action(language) {
+        let mut setup = OneApp::of(language);
+        let pid = setup.app_pid();
 
-        scene.nginx.reload();
-        assert_eq!(scene.app_pid(), pid, "after a reload");
+        setup.nginx.reload();
+        assert_eq!(setup.app_pid(), pid, "after a reload");
 
-        scene.nginx.stop();
+        setup.nginx.stop();
         assert!(is_alive(pid), "while nginx is stopped");
-        scene.nginx.start_again();
-        assert_eq!(scene.app_pid(), pid, "after stop and start");
+        setup.nginx.start_again();
+        assert_eq!(setup.app_pid(), pid, "after stop and start");
 
-        scene.nginx.usr2_upgrade();
-        assert_eq!(scene.app_pid(), pid, "after a binary upgrade");
+        setup.nginx.usr2_upgrade();
+        assert_eq!(setup.app_pid(), pid, "after a binary upgrade");
 
-        scene.nginx.kill_9_everything();
+        setup.nginx.kill_9_everything();
         assert!(is_alive(pid), "while nginx is dead");
-        scene.nginx.start_again();
-        assert_eq!(scene.app_pid(), pid, "after kill -9");
+        setup.nginx.start_again();
+        assert_eq!(setup.app_pid(), pid, "after kill -9");
     }
 
     fn keeps_its_process_when_the_router_is_killed(language) {
-        let scene = Scene::of(language);
-        let pid = scene.app_pid();
+        let setup = OneApp::of(language);
+        let pid = setup.app_pid();
         for _ in 0..3 {
-            scene.daemon.kill_router();
-            assert_eq!(scene.app_pid(), pid);
+            setup.daemon.kill_router();
+            assert_eq!(setup.app_pid(), pid);
         }
     }
 }
 
 #[test]
 fn a_request_right_after_the_routers_death_is_answered() {
-    let scene = Scene::of(Language::Ruby);
-    let pid = scene.app_pid();
+    let setup = OneApp::of(Language::Ruby);
+    let pid = setup.app_pid();
     // Not waiting for the next router: the connection stays in the backlog of the socket.
-    stage::kill_9(scene.daemon.router());
-    assert_eq!(scene.app_pid(), pid);
+    test_support::kill_9(setup.daemon.router());
+    assert_eq!(setup.app_pid(), pid);
 }
 
 #[test]
 fn loses_no_request_when_nginx_reloads_under_load() {
-    let scene = Scene::of(Language::Ruby);
-    let pid = scene.app_pid();
-    let load = Load::on(scene.nginx.port(), "/", 4);
+    let setup = OneApp::of(Language::Ruby);
+    let pid = setup.app_pid();
+    let load = Load::on(setup.nginx.port(), "/", 4);
     for _ in 0..3 {
         load.let_pass(200);
-        scene.nginx.reload();
+        setup.nginx.reload();
     }
     load.let_pass(200);
     let report = load.finish();
     assert!(report.failures.is_empty(), "{:#?}", report.failures);
-    assert_eq!(scene.app_pid(), pid);
+    assert_eq!(setup.app_pid(), pid);
 }
 
 #[test]
@@ -76,27 +76,27 @@ fn four_apps_of_four_languages_share_one_daemon() {
             %%HTTP%%
             passenger_fly_with %%SOCKET%%;
             passenger_enabled on;
-            server { listen 127.0.0.1:%%PORT%%; server_name ruby; root %%STAGE%%/ruby/public; }
-            server { listen 127.0.0.1:%%PORT%%; server_name python; root %%STAGE%%/python/public; }
-            server { listen 127.0.0.1:%%PORT%%; server_name node; root %%STAGE%%/node/public; }
+            server { listen 127.0.0.1:%%PORT%%; server_name ruby; root %%DIR%%/ruby/public; }
+            server { listen 127.0.0.1:%%PORT%%; server_name python; root %%DIR%%/python/public; }
+            server { listen 127.0.0.1:%%PORT%%; server_name node; root %%DIR%%/node/public; }
             server {
                 listen 127.0.0.1:%%PORT%%;
                 server_name generic;
-                root %%STAGE%%/generic/public;
+                root %%DIR%%/generic/public;
                 passenger_app_start_command "node server.js";
             }
         }
     "#;
-    let stage = stage::Stage::new();
+    let test_dir = test_support::TestDir::new();
     let all = [Language::Ruby, Language::Python, Language::Node, Language::Generic];
     for language in all {
-        stage.app(language.name()).standard(language);
+        test_dir.app(language.name()).standard(language);
     }
-    let daemon = stage.daemon().start();
-    let mut nginx = stage.nginx(FOUR).start();
-    let pids = |nginx: &stage::Nginx| {
+    let daemon = test_dir.daemon().start();
+    let mut nginx = test_dir.nginx(FOUR).start();
+    let pids = |nginx: &test_support::Nginx| {
         all.map(|language| {
-            let request = stage::Request::get("/pid").header("Host", language.name());
+            let request = test_support::Request::get("/pid").header("Host", language.name());
             nginx.send(request).expect(200).text()
         })
     };

@@ -1,6 +1,6 @@
 //! Response bodies of Rack apps as a client receives them.
 
-use stage::{Request, Scene};
+use test_support::{OneApp, Request};
 
 const RUBY: &str = r#"
     CHUNKED = { 'Content-Type' => 'text/plain', 'Transfer-Encoding' => 'chunked' }.freeze
@@ -23,32 +23,32 @@ const RUBY: &str = r#"
 
 #[test]
 fn what_a_rack_app_has_chunked_arrives_without_the_chunks() {
-    let scene = Scene::app("", |app| app.ruby(RUBY));
+    let setup = OneApp::app("", |app| app.ruby(RUBY));
     for (path, body) in [("/chunked", "hello world"), ("/partial", "hello")] {
-        assert_eq!(scene.nginx.get(path).expect(200).text(), body);
-        assert!(scene.nginx.send(Request::new("HEAD", path)).expect(200).body.is_empty());
+        assert_eq!(setup.nginx.get(path).expect(200).text(), body);
+        assert!(setup.nginx.send(Request::new("HEAD", path)).expect(200).body.is_empty());
     }
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "hello");
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "hello");
 }
 
 #[test]
 fn broken_chunks_and_failing_bodies_end_the_response_visibly() {
-    let scene = Scene::app("", |app| app.ruby(RUBY));
+    let setup = OneApp::app("", |app| app.ruby(RUBY));
     for path in ["/broken", "/endless", "/fails"] {
-        let mut client = scene.nginx.connect();
+        let mut client = setup.nginx.connect();
         client.send(Request::get(path).bytes("close"));
         let head = client.read_head();
         assert_eq!(head.status, 200);
         let whole = client.read_body(&head, "GET", |_| ());
         assert!(!matches!(whole, Ok(true)), "{path}: the visitor takes it for complete");
-        assert_eq!(scene.nginx.get("/").expect(200).text(), "hello");
+        assert_eq!(setup.nginx.get("/").expect(200).text(), "hello");
     }
 }
 
 #[test]
 fn a_line_of_the_body_is_read_before_the_body_is_complete() {
-    let scene = Scene::app("passenger_request_buffering off;", |app| app.ruby(RUBY));
-    let mut client = scene.nginx.connect();
+    let setup = OneApp::app("passenger_request_buffering off;", |app| app.ruby(RUBY));
+    let mut client = setup.nginx.connect();
     client.send("POST /line HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
     client.send("6\r\nfirst\n\r\n");
     client.read_until("first\n");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stage::{ONE_APP, Request, Response, Scene, run};
+use test_support::{ONE_APP_CONF, OneApp, Request, Response, run};
 
 /// Answers `/NAME` with the bytes of the file `answers/NAME`, closes the connection, and keeps the request's bytes in
 /// `scratch/NAME.request`.
@@ -32,8 +32,8 @@ Server(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
 const START: &str = r#"passenger_app_start_command "/usr/bin/python3 server.py";"#;
 
 /// An application that answers with these bytes, and more lines of its location.
-fn answering(lines: &str, answers: &[(&str, &str)]) -> Scene {
-    Scene::app(&format!("{START} {lines}"), |app| {
+fn answering(lines: &str, answers: &[(&str, &str)]) -> OneApp {
+    OneApp::app(&format!("{START} {lines}"), |app| {
         let app = app.file("server.py", SERVER);
         answers.iter().fold(app, |app, (name, bytes)| app.file(&format!("answers/{name}"), bytes))
     })
@@ -49,18 +49,19 @@ fn upgrade_stays_in_a_426_and_nowhere_else() {
     let headers = "Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\nno\n";
     let required = format!("HTTP/1.1 426 Upgrade Required\r\n{headers}");
     let offered = format!("HTTP/1.1 200 OK\r\n{headers}");
-    let scene = answering("", &[("required", &required), ("offered", &offered)]);
-    let response = scene.nginx.get("/required").expect(426);
+    let setup = answering("", &[("required", &required), ("offered", &offered)]);
+    let response = setup.nginx.get("/required").expect(426);
     assert_eq!((response.header("Upgrade"), response.text().as_str()), (Some("websocket"), "no\n"));
-    assert_eq!(scene.nginx.get("/offered").expect(200).header("Upgrade"), None);
+    assert_eq!(setup.nginx.get("/offered").expect(200).header("Upgrade"), None);
 }
 
 #[test]
 fn an_upgrade_header_does_not_reach_a_client_of_http2() {
     let required = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nno\n";
-    let scene = answering("", &[("x", required)]);
-    let conf = ONE_APP.replace("127.0.0.1:%%PORT%%", "127.0.0.1:%%PORT%% http2").replace("%%APP%%", START);
-    let nginx = scene.stage.nginx(&conf).start();
+    let setup = answering("", &[("x", required)]);
+    let conf =
+        ONE_APP_CONF.replace("127.0.0.1:%%PORT%%", "127.0.0.1:%%PORT%% http2").replace("%%APP%%", START);
+    let nginx = setup.test_dir.nginx(&conf).start();
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--include", "--http2-prior-knowledge", "--max-time", "30"]);
     let answer = run(curl.arg(format!("http://127.0.0.1:{}/x", nginx.port())));
@@ -69,7 +70,7 @@ fn an_upgrade_header_does_not_reach_a_client_of_http2() {
 }
 
 #[test]
-fn a_content_length_that_cannot_be_is_a_502() {
+fn an_invalid_content_length_is_a_502() {
     let cases = [
         ("2-to-63", "Content-Length: 9223372036854775808\r\n"),
         ("2-to-64", "Content-Length: 18446744073709551616\r\n"),
@@ -83,10 +84,10 @@ fn a_content_length_that_cannot_be_is_a_502() {
     ];
     let answers = cases.map(|(name, lines)| (name, format!("HTTP/1.1 200 OK\r\n{lines}\r\nhello")));
     let answers = answers.each_ref().map(|(name, bytes)| (*name, bytes.as_str()));
-    let scene = answering("", &answers);
+    let setup = answering("", &answers);
     for (name, _) in answers {
         for method in ["GET", "HEAD"] {
-            let response = Request::new(method, &format!("/{name}")).send_to(scene.nginx.port());
+            let response = Request::new(method, &format!("/{name}")).send_to(setup.nginx.port());
             assert_eq!(response.status(), 502, "{method} {name}");
         }
     }
@@ -105,8 +106,8 @@ fn trailers_are_dropped_and_the_body_is_whole() {
     let bytes = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n{chunks}"
     );
-    let scene = answering("", &[("x", &bytes)]);
-    let mut client = scene.nginx.connect();
+    let setup = answering("", &[("x", &bytes)]);
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/x").header("TE", "trailers").bytes("close"));
     let all = String::from_utf8(client.read_to_end()).unwrap();
     assert!(all.starts_with("HTTP/1.1 200 OK\r\n") && all.contains("hello"), "{all}");
@@ -114,7 +115,7 @@ fn trailers_are_dropped_and_the_body_is_whole() {
 }
 
 #[test]
-fn lenient_heads_are_understood() {
+fn lenient_response_heads_are_accepted() {
     for (what, bytes) in [
         ("lines end with LF", "HTTP/1.1 200 OK\nX-A: 1\nContent-Length: 5\n\nhello"),
         ("no reason", "HTTP/1.1 200\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello"),
@@ -156,7 +157,7 @@ fn statuses_beyond_599_and_unknown_ones_pass() {
 }
 
 #[test]
-fn what_is_no_answer_is_a_502() {
+fn an_invalid_response_is_a_502() {
     for bytes in [
         "",
         "hello",
@@ -189,10 +190,10 @@ fn a_header_of_the_connection_may_be_set_and_is_a_warning() {
         passenger_set_header Proxy-Authorization own;
         passenger_set_header X-Own own;
     "#;
-    let scene = answering(lines, &[("x", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")]);
+    let setup = answering(lines, &[("x", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")]);
     let request = Request::get("/x").header("Proxy", "http://evil.test/").header("TE", "x");
-    assert_eq!(scene.nginx.send(request).expect(200).text(), "hello");
-    let request = std::fs::read_to_string(scene.stage.scratch("x.request")).unwrap().to_lowercase();
+    assert_eq!(setup.nginx.send(request).expect(200).text(), "hello");
+    let request = std::fs::read_to_string(setup.test_dir.scratch("x.request")).unwrap().to_lowercase();
     for line in ["connection: keep-alive\r\n", "proxy-authorization: own\r\n", "x-own: own\r\n"] {
         assert!(request.contains(line), "{line}{request}");
     }
@@ -201,13 +202,13 @@ fn a_header_of_the_connection_may_be_set_and_is_a_warning() {
     {
         assert!(!request.contains(name), "{name} {request}");
     }
-    let said = String::from_utf8_lossy(&scene.nginx.test_config().stderr).into_owned();
+    let printed = String::from_utf8_lossy(&setup.nginx.test_config().stderr).into_owned();
     for name in ["Connection", "Upgrade", "Keep-Alive", "TE", "Transfer-Encoding", "Content-Length"] {
         let warning = format!("passenger_set_header {name} has no effect: ");
-        assert!(said.contains(&warning), "{warning}{said}");
+        assert!(printed.contains(&warning), "{warning}{printed}");
     }
     for name in ["Proxy ", "Expect", "Proxy-Authorization", "X-Own"] {
-        assert!(!said.contains(&format!("passenger_set_header {name}")), "{said}");
+        assert!(!printed.contains(&format!("passenger_set_header {name}")), "{printed}");
     }
 }
 
@@ -219,13 +220,13 @@ fn a_websocket_configuration_copied_from_proxy_pass_works() {
     "#;
     let switch =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nswitched";
-    let scene = answering(lines, &[("x", switch)]);
-    let mut client = scene.nginx.connect();
+    let setup = answering(lines, &[("x", switch)]);
+    let mut client = setup.nginx.connect();
     client.send(Request::get("/x").header("Upgrade", "websocket").bytes("Upgrade"));
     let answer = String::from_utf8(client.read_to_end()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\nswitched"), "{answer}");
     assert!(answer.contains("\r\nUpgrade: websocket\r\n"), "{answer}");
-    let request = std::fs::read_to_string(scene.stage.scratch("x.request")).unwrap().to_lowercase();
+    let request = std::fs::read_to_string(setup.test_dir.scratch("x.request")).unwrap().to_lowercase();
     assert_eq!(request.matches("\r\nupgrade: websocket\r\n").count(), 1, "{request}");
     assert_eq!(request.matches("\r\nconnection: ").count(), 1, "{request}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stage::{App, Browser, Load, Request, Scene, eventually_some, is_root};
+use test_support::{App, Browser, Load, OneApp, Request, eventually_some, is_root};
 
 /// More than fits into one buffer of anybody, with every byte in it.
 pub(crate) fn upload() -> Vec<u8> {
@@ -10,20 +10,20 @@ pub(crate) fn upload() -> Vec<u8> {
 }
 
 /// An app with two processes.
-pub(crate) fn two_processes_of(lines: &str, fill: impl FnOnce(App) -> App) -> Scene {
+pub(crate) fn two_processes_of(lines: &str, fill: impl FnOnce(App) -> App) -> OneApp {
     let fill = |app| {
         let app = fill(app);
         if is_root() { app.owned_by("games") } else { app }
     };
     let lines = format!("passenger_min_instances 2; {lines}");
-    Scene::set(&lines, |daemon| daemon.flag("--max-pool-size=2"), fill)
+    OneApp::custom(&lines, |daemon| daemon.flag("--max-pool-size=2"), fill)
 }
 
 /// The PIDs of both.
 #[track_caller]
-pub(crate) fn both(scene: &Scene) -> BTreeSet<u32> {
+pub(crate) fn both(setup: &OneApp) -> BTreeSet<u32> {
     eventually_some("two processes serve", || {
-        let pids: BTreeSet<u32> = scene.daemon.app_pids().into_iter().collect();
+        let pids: BTreeSet<u32> = setup.daemon.app_pids().into_iter().collect();
         (pids.len() == 2).then_some(pids)
     })
 }
@@ -31,24 +31,24 @@ pub(crate) fn both(scene: &Scene) -> BTreeSet<u32> {
 /// Restarts the app, one process after the other, while somebody who is logged in keeps asking for `page`, which others
 /// are not shown.
 #[track_caller]
-pub(crate) fn restarts_while_used(scene: &Scene, browser: &Browser, page: &str) {
-    assert_ne!(scene.nginx.get(page).status(), 200, "a page for those who are logged in");
-    restarts_under_load(scene, &browser.with_cookies(Request::get(page)));
+pub(crate) fn restarts_while_used(setup: &OneApp, browser: &Browser, page: &str) {
+    assert_ne!(setup.nginx.get(page).status(), 200, "a page for those who are logged in");
+    restarts_under_load(setup, &browser.with_cookies(Request::get(page)));
 }
 
 /// Restarts the app, one process after the other, while `request` is made again and again. Returns how often.
 #[track_caller]
-pub(crate) fn restarts_under_load(scene: &Scene, request: &Request) -> usize {
-    let before = both(scene);
-    let load = Load::of(scene.nginx.port(), request, 3);
+pub(crate) fn restarts_under_load(setup: &OneApp, request: &Request) -> usize {
+    let before = both(setup);
+    let load = Load::of(setup.nginx.port(), request, 3);
     load.let_pass(20);
-    let dir = scene.app.dir().to_str().unwrap();
+    let dir = setup.app.dir().to_str().unwrap();
     let args = ["restart-app", dir, "--rolling-restart", "--wait", "--timeout=300"];
-    let output = scene.daemon.tool("passenger-config", &args);
+    let output = setup.daemon.tool("passenger-config", &args);
     assert!(output.status.success(), "{output:?}");
     load.let_pass(20);
     let report = load.finish();
     assert!(report.failures.is_empty(), "{:#?} of {}", report.failures, report.answered);
-    assert!(both(scene).is_disjoint(&before), "every process is new");
+    assert!(both(setup).is_disjoint(&before), "every process is new");
     report.answered
 }

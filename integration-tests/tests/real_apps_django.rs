@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stage::{App, Browser, Form, require_debian_package, run};
+use test_support::{App, Browser, Form, require_debian_package, run};
 
 use crate::real_apps::{restarts_while_used, two_processes_of, upload};
 
@@ -52,14 +52,14 @@ fn project(app: App) -> App {
 #[test]
 fn djangos_admin_page_is_used_while_it_is_restarted() {
     let lines = "passenger_python /usr/bin/python3; passenger_spawn_method smart; types { text/css css; }";
-    let scene = two_processes_of(lines, project);
-    let mut browser = Browser::at(scene.nginx.port());
+    let setup = two_processes_of(lines, project);
+    let mut browser = Browser::at(setup.nginx.port());
     let token = "csrfmiddlewaretoken";
     let page = browser.opens("/admin/login/?next=/admin/");
     let form = Form::on(&page, token).with("username", "admin").with("password", "by the river 7");
     let page = browser.submits("/admin/login/?next=/admin/", &form);
     assert!(page.text().contains("Documents"), "{}", page.text());
-    let sheet = scene.nginx.get("/static/admin/css/base.css").expect(200);
+    let sheet = setup.nginx.get("/static/admin/css/base.css").expect(200);
     assert_eq!(sheet.header("Content-Type"), Some("text/css"), "a file of nginx");
 
     let page = browser.get("/admin/shop/document/add/").expect(200);
@@ -67,9 +67,9 @@ fn djangos_admin_page_is_used_while_it_is_restarted() {
     let form = form.with_file("file", "bytes.bin", &upload());
     let page = browser.submits("/admin/shop/document/add/", &form);
     assert!(page.text().contains("Grüße"), "{}", page.text());
-    assert!(scene.nginx.get("/media/documents/bytes.bin").expect(200).body == upload());
+    assert!(setup.nginx.get("/media/documents/bytes.bin").expect(200).body == upload());
 
-    restarts_while_used(&scene, &browser, "/admin/shop/document/");
+    restarts_while_used(&setup, &browser, "/admin/shop/document/");
     let page = browser.get("/admin/shop/document/1/change/").expect(200);
     assert!(page.text().contains("documents/bytes.bin"), "{}", page.text());
     let page = browser.submits("/admin/shop/document/1/delete/", &Form::on(&page, token).with("post", "yes"));

@@ -1,6 +1,6 @@
 //! An Express app in use while it is restarted: a signed session, JSON, and files as streams.
 
-use stage::{Browser, Form, Request};
+use test_support::{Browser, Form, Request};
 
 use crate::frameworks::with_modules;
 use crate::real_apps::{restarts_while_used, two_processes_of, upload};
@@ -45,8 +45,8 @@ app.listen(3000);
 
 #[test]
 fn an_express_app_is_used_while_it_is_restarted() {
-    let scene = two_processes_of("", |app| with_modules(app.node(APP)).file("files/readme.txt", "files"));
-    let mut browser = Browser::at(scene.nginx.port());
+    let setup = two_processes_of("", |app| with_modules(app.node(APP)).file("files/readme.txt", "files"));
+    let mut browser = Browser::at(setup.nginx.port());
     let page = browser.opens("/login");
     let form = Form::on(&page, "token").with("user", "ann").with("password", "seven");
     assert_eq!(browser.submits("/login", &form).text(), "hello ann");
@@ -55,7 +55,7 @@ fn an_express_app_is_used_while_it_is_restarted() {
     assert_eq!(browser.send(note).expect(201).json()["length"], 5);
     browser.send(Request::new("PUT", "/files/bytes.bin").body(upload())).expect(204);
 
-    restarts_while_used(&scene, &browser, "/me");
+    restarts_while_used(&setup, &browser, "/me");
     assert_eq!(browser.get("/me").expect(200).text(), "hello ann");
     assert_eq!(browser.get("/notes").expect(200).json()["by"], "ann");
     assert!(browser.get("/files/bytes.bin").expect(200).body == upload());

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stage::{App, Request, eventually, require_debian_package, run};
+use test_support::{App, Request, eventually, require_debian_package, run};
 
 use crate::real_apps::{both, restarts_under_load, two_processes_of};
 
@@ -67,22 +67,22 @@ const ENVIRONMENT: [(&str, &str); 2] = [("RAILS_ENV", "production"), ("SECRET_KE
 #[test]
 fn forked_processes_have_their_own_connections_to_the_database() {
     let lines = "passenger_spawn_method smart; passenger_env_var SECRET_KEY_BASE 0123456789abcdef;";
-    let scene = two_processes_of(lines, rails_with_database);
-    let preloader = scene.nginx.get("/visit").expect(200).json()["loaded_by"].as_u64().unwrap();
-    let pids = both(&scene);
+    let setup = two_processes_of(lines, rails_with_database);
+    let preloader = setup.nginx.get("/visit").expect(200).json()["loaded_by"].as_u64().unwrap();
+    let pids = both(&setup);
     assert!(!pids.iter().any(|pid| u64::from(*pid) == preloader), "they are forked");
     assert!(!has_open(preloader, "sqlite3"), "what it opened while it loaded the app is closed");
     assert!(pids.iter().any(|pid| has_open((*pid).into(), "sqlite3")), "and opened by who needs it");
 
-    let answered = restarts_under_load(&scene, &Request::get("/visit"));
+    let answered = restarts_under_load(&setup, &Request::get("/visit"));
     eventually("each new process has written", || {
-        scene.nginx.get("/visit").expect(200);
-        let seen = scene.nginx.get("/").expect(200).json();
+        setup.nginx.get("/visit").expect(200);
+        let seen = setup.nginx.get("/").expect(200).json();
         let seen = seen["pids"].as_array().unwrap().clone();
-        both(&scene).iter().all(|pid| seen.iter().any(|each| each == pid))
+        both(&setup).iter().all(|pid| seen.iter().any(|each| each == pid))
     });
-    scene.nginx.get("/visit/a%20b/%C3%A9/c%2Fd").expect(200);
-    let seen = scene.nginx.get("/").expect(200).json();
+    setup.nginx.get("/visit/a%20b/%C3%A9/c%2Fd").expect(200);
+    let seen = setup.nginx.get("/").expect(200).json();
     assert_eq!((seen["intact"].as_str(), seen["names"][0].as_str()), (Some("ok"), Some("a b/é/c/d")));
     assert!(seen["count"].as_u64().unwrap() > answered as u64, "nothing is lost: {seen}");
 }

@@ -1,6 +1,6 @@
 //! Debian's Redmine in use: forms, attachments, search, wiki and REST API, with names beyond ASCII.
 
-use stage::{Browser, Form, Request, Scene, redmine};
+use test_support::{Browser, Form, OneApp, Request, redmine};
 
 use crate::real_apps::{restarts_while_used, two_processes_of, upload};
 
@@ -10,39 +10,39 @@ const TOKEN: &str = "authenticity_token";
 const ATTACHMENT: &str = "/attachments/download/1/a%20b%20%C3%A9.bin";
 
 /// A Redmine whose administrator is logged in.
-fn used() -> (Scene, Browser) {
-    let scene = two_processes_of("passenger_spawn_method smart;", |app| {
+fn used() -> (OneApp, Browser) {
+    let setup = two_processes_of("passenger_spawn_method smart;", |app| {
         redmine(app.dir());
         app
     });
-    let mut browser = Browser::at(scene.nginx.port());
+    let mut browser = Browser::at(setup.nginx.port());
     logs_in(&mut browser);
-    (scene, browser)
+    (setup, browser)
 }
 
 #[test]
 fn redmine_is_used_while_it_is_restarted() {
-    let (scene, mut browser) = used();
-    let sheet = scene.nginx.get("/stylesheets/application.css").expect(200);
+    let (setup, mut browser) = used();
+    let sheet = setup.nginx.get("/stylesheets/application.css").expect(200);
     assert_eq!(sheet.header("X-Runtime"), None, "a file of nginx");
-    makes_a_project(&mut browser);
+    creates_a_project(&mut browser);
     reports_an_issue(&mut browser);
-    restarts_while_used(&scene, &browser, "/my/page");
+    restarts_while_used(&setup, &browser, "/my/page");
     assert!(browser.get("/issues/1").expect(200).text().contains("Grüße"));
     assert!(browser.get(ATTACHMENT).expect(200).body == upload());
 }
 
 #[test]
 fn redmines_attachments_search_wiki_and_api() {
-    let (scene, mut browser) = used();
-    makes_a_project(&mut browser);
+    let (setup, mut browser) = used();
+    creates_a_project(&mut browser);
     reports_an_issue(&mut browser);
-    downloads_the_attachment(&scene, &mut browser);
+    downloads_the_attachment(&setup, &mut browser);
     finds_the_issue(&mut browser);
-    writes_a_wiki_page(&scene, &mut browser);
+    writes_a_wiki_page(&setup, &mut browser);
     let key = opens_the_api(&mut browser);
-    uses_the_api(&scene, &key);
-    uploads_by_the_api(&scene, &key);
+    uses_the_api(&setup, &key);
+    uploads_by_the_api(&setup, &key);
 }
 
 /// As the administrator, whose first password has to be changed.
@@ -58,7 +58,7 @@ fn logs_in(browser: &mut Browser) {
 }
 
 #[track_caller]
-fn makes_a_project(browser: &mut Browser) {
+fn creates_a_project(browser: &mut Browser) {
     let page = browser.get("/projects/new").expect(200);
     let project = Form::on(&page, TOKEN).with("project[name]", "Café & Söhne");
     let project = project.with("project[identifier]", "shop").with("project[tracker_ids][]", "1");
@@ -81,7 +81,7 @@ fn reports_an_issue(browser: &mut Browser) {
 
 /// Whole, unchanged, and by a name that it does not have.
 #[track_caller]
-fn downloads_the_attachment(scene: &Scene, browser: &mut Browser) {
+fn downloads_the_attachment(setup: &OneApp, browser: &mut Browser) {
     let file = browser.get(ATTACHMENT).expect(200);
     assert!(file.body == upload());
     let disposition = file.header("Content-Disposition").unwrap();
@@ -92,7 +92,7 @@ fn downloads_the_attachment(scene: &Scene, browser: &mut Browser) {
     assert!(zip.body.starts_with(b"PK"), "all files of the issue");
     let odd = "/attachments/download/1/a%20b%2F%C3%A9";
     browser.get(odd).expect(404);
-    let log = std::fs::read_to_string(scene.app.path("instances/default/log/production.log")).unwrap();
+    let log = std::fs::read_to_string(setup.app.path("instances/default/log/production.log")).unwrap();
     assert!(log.contains(&format!("Started GET \"{odd}\"")), "{odd} is not in Redmine's log");
 }
 
@@ -108,7 +108,7 @@ fn finds_the_issue(browser: &mut Browser) {
 
 /// A page whose name has a space and a letter beyond ASCII, and another version of it.
 #[track_caller]
-fn writes_a_wiki_page(scene: &Scene, browser: &mut Browser) {
+fn writes_a_wiki_page(setup: &OneApp, browser: &mut Browser) {
     let path = "/projects/shop/wiki/Caf%C3%A9_one";
     let page = browser.get(&format!("{path}/edit")).expect(200);
     let text = "h1. Über uns\n\nSee [[Café two]] and #1.";
@@ -121,7 +121,7 @@ fn writes_a_wiki_page(scene: &Scene, browser: &mut Browser) {
     let plain = browser.get(&format!("{path}.txt")).expect(200);
     assert_eq!(plain.text().replace("\r\n", "\n"), text);
     // Visitors may read it, as the project is public.
-    assert!(scene.nginx.get(path).expect(200).text().contains("Über uns"));
+    assert!(setup.nginx.get(path).expect(200).text().contains("Über uns"));
 }
 
 /// Returns the administrator's key.
@@ -136,13 +136,13 @@ fn opens_the_api(browser: &mut Browser) -> String {
 }
 
 #[track_caller]
-fn uses_the_api(scene: &Scene, key: &str) {
+fn uses_the_api(setup: &OneApp, key: &str) {
     let ask = |request: Request| {
         let request = request.header("X-Redmine-API-Key", key);
-        scene.nginx.send(request.header("Content-Type", "application/json"))
+        setup.nginx.send(request.header("Content-Type", "application/json"))
     };
     let issue = r#"{"issue": {"project_id": "shop", "subject": "Über API"}}"#;
-    scene.nginx.send(Request::get("/users/current.json")).expect(401);
+    setup.nginx.send(Request::get("/users/current.json")).expect(401);
     let made = ask(Request::post("/issues.json", issue)).expect(201).json();
     assert_eq!(
         (made["issue"]["id"].as_u64(), made["issue"]["subject"].as_str()),
@@ -162,18 +162,18 @@ fn uses_the_api(scene: &Scene, key: &str) {
 
 /// A file whose name is in the query, with a slash that Redmine replaces.
 #[track_caller]
-fn uploads_by_the_api(scene: &Scene, key: &str) {
+fn uploads_by_the_api(setup: &OneApp, key: &str) {
     let request = Request::post("/uploads.json?filename=%C3%A9%20a%2Fb.bin", upload());
     let request = request.header("Content-Type", "application/octet-stream");
-    let token = scene.nginx.send(request.header("X-Redmine-API-Key", key)).expect(201).json();
+    let token = setup.nginx.send(request.header("X-Redmine-API-Key", key)).expect(201).json();
     let token = token["upload"]["token"].as_str().unwrap();
     let issue = format!(
         r#"{{"issue": {{"project_id": "shop", "subject": "file", "uploads": [{{"token": "{token}", "filename": "é a/b.bin"}}]}}}}"#
     );
     let request = Request::post("/issues.json", issue).header("Content-Type", "application/json");
-    let made = scene.nginx.send(request.header("X-Redmine-API-Key", key)).expect(201).json();
+    let made = setup.nginx.send(request.header("X-Redmine-API-Key", key)).expect(201).json();
     let path = format!("/issues/{}.json?include=attachments", made["issue"]["id"]);
-    let shown = scene.nginx.send(Request::get(&path).header("X-Redmine-API-Key", key)).expect(200).json();
+    let shown = setup.nginx.send(Request::get(&path).header("X-Redmine-API-Key", key)).expect(200).json();
     let file = &shown["issue"]["attachments"][0];
     assert_eq!(
         (file["filename"].as_str(), file["filesize"].as_u64()),

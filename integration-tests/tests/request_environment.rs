@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use serde_json::Value;
-use stage::{Connection, Language, Scene, for_each_language};
+use test_support::{Connection, Language, OneApp, for_each_language};
 
 /// A request with everything that has been a trap somewhere.
 const TRAPS: &[u8] = b"PUT /env?a=b%20c&d=%C3%A9&e=%2F HTTP/1.1\r\n\
@@ -27,10 +27,10 @@ const TRAPS: &[u8] = b"PUT /env?a=b%20c&d=%C3%A9&e=%2F HTTP/1.1\r\n\
 
 for_each_language! {
     [ruby, python]
-    fn is_told_the_request_exactly(language) {
-        let scene = Scene::of(language);
-        scene.app_pid();
-        let mut client = scene.nginx.connect();
+    fn gets_the_exact_request(language) {
+        let setup = OneApp::of(language);
+        setup.app_pid();
+        let mut client = setup.nginx.connect();
         let env = asked(&mut client, TRAPS);
         let port = client.local_port().to_string();
         let expected: BTreeMap<&str, &str> = [
@@ -71,9 +71,9 @@ for_each_language! {
     }
 
     [ruby, python]
-    fn is_told_the_smallest_request(language) {
-        let scene = Scene::of(language);
-        let env = asked(&mut scene.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
+    fn gets_a_minimal_request(language) {
+        let setup = OneApp::of(language);
+        let env = asked(&mut setup.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
         assert_eq!(env["REQUEST_METHOD"], "GET");
         assert_eq!(env["QUERY_STRING"], "");
         assert_eq!(env["PATH_INFO"], "/env");
@@ -90,22 +90,22 @@ for_each_language! {
                   return [(env['PATH_INFO'] + ' ' + env['REQUEST_URI']).encode('latin-1')]\n",
         };
         let lines = if language == Language::Ruby { "" } else { "passenger_wsgi_encoded_path on;" };
-        let scene = Scene::app(lines, |dir| if language == Language::Ruby { dir.ruby(app) } else { dir.python(app) });
-        let text = scene.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
+        let setup = OneApp::app(lines, |dir| if language == Language::Ruby { dir.ruby(app) } else { dir.python(app) });
+        let text = setup.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
         assert_eq!(text, "/a%2Fb/%C3%A9/c%20d;e /a%2Fb/%C3%A9/c%20d;e?f");
     }
 
     [ruby, python]
     fn gets_the_variables_of_the_configuration_with_each_request(language) {
-        let scene = Scene::with(language, "passenger_env_var FRUIT pear;", |daemon| daemon);
-        let env = asked(&mut scene.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
+        let setup = OneApp::with(language, "passenger_env_var FRUIT pear;", |daemon| daemon);
+        let env = asked(&mut setup.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
         assert_eq!(env["FRUIT"], "pear");
     }
 
     [node, generic]
     fn gets_the_request_line_and_headers_as_sent(language) {
-        let scene = Scene::of(language);
-        let mut client = scene.nginx.connect();
+        let setup = OneApp::of(language);
+        let mut client = setup.nginx.connect();
         client.send(String::from_utf8_lossy(TRAPS).replace('\u{fffd}', "?"));
         let seen = client.read_response().expect(200).json();
         assert_eq!(seen["method"], "PUT");
@@ -128,11 +128,11 @@ for_each_language! {
 }
 
 #[test]
-fn an_underscore_cannot_pose_as_a_dash() {
+fn a_header_with_an_underscore_is_not_mistaken_for_a_dash() {
     // Even where nginx lets such names through.
-    let scene = Scene::with(Language::Ruby, "underscores_in_headers on;", |daemon| daemon);
+    let setup = OneApp::with(Language::Ruby, "underscores_in_headers on;", |daemon| daemon);
     let request = b"GET /env HTTP/1.1\r\nHost: a\r\nX-User: real\r\nX_User: forged\r\nX_Only: x\r\nConnection: close\r\n\r\n";
-    let env = asked(&mut scene.nginx.connect(), request);
+    let env = asked(&mut setup.nginx.connect(), request);
     assert_eq!(env["HTTP_X_USER"], "real");
     assert!(!env.contains_key("HTTP_X_ONLY"), "{env:?}");
 }
@@ -140,42 +140,42 @@ fn an_underscore_cannot_pose_as_a_dash() {
 #[test]
 fn an_authenticated_user_is_named() {
     let lines = r#"
-        location /env { auth_basic members; auth_basic_user_file %%STAGE%%/app/members; }
+        location /env { auth_basic members; auth_basic_user_file %%DIR%%/app/members; }
     "#;
     // {PLAIN} needs no crypt().
-    let scene = Scene::set(
+    let setup = OneApp::custom(
         lines,
         |daemon| daemon,
         |app| app.standard(Language::Ruby).file("members", "ann:{PLAIN}pw\n"),
     );
     let request =
         b"GET /env HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOnB3\r\nConnection: close\r\n\r\n";
-    assert_eq!(asked(&mut scene.nginx.connect(), request)["REMOTE_USER"], "ann");
+    assert_eq!(asked(&mut setup.nginx.connect(), request)["REMOTE_USER"], "ann");
 }
 
 #[test]
 fn a_client_by_ipv6_is_known_by_its_address() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        return stage::skipped("a_client_by_ipv6_is_known_by_its_address", "there is no IPv6 here");
+        return test_support::skipped("a_client_by_ipv6_is_known_by_its_address", "there is no IPv6 here");
     }
     for language in [Language::Ruby, Language::Node] {
-        let stage = stage::Stage::new();
-        stage.app("app").standard(language);
-        let _daemon = stage.daemon().start();
-        let conf = stage::ONE_APP
+        let test_dir = test_support::TestDir::new();
+        test_dir.app("app").standard(language);
+        let _daemon = test_dir.daemon().start();
+        let conf = test_support::ONE_APP_CONF
             .replace("listen 127.0.0.1:", "listen [::1]:")
             .replace("%%APP%%", language.directives());
-        let nginx = stage.nginx(&conf).start();
+        let nginx = test_dir.nginx(&conf).start();
         let mut client = std::net::TcpStream::connect(("::1", nginx.port())).unwrap();
         client.write_all(b"GET /env HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
-        let told = if language == Language::Ruby {
+        let reported = if language == Language::Ruby {
             "\"REMOTE_ADDR\":\"::1\""
         } else {
             "\"x-forwarded-for\",\"::1\""
         };
-        assert!(answer.replace(": ", ":").contains(told), "{language:?}: {answer}");
+        assert!(answer.replace(": ", ":").contains(reported), "{language:?}: {answer}");
     }
 }
 
@@ -187,10 +187,10 @@ fn asked(client: &mut Connection, request: &[u8]) -> BTreeMap<String, String> {
 }
 
 for_each_language! {
-    fn a_client_does_not_say_who_its_user_is(language) {
-        let scene = Scene::with(language, "passenger_set_header X-Real-User $http_x_forwarded_user;", |daemon| daemon);
-        let request = stage::Request::get("/env").header("X-Forwarded-User", "mallory").header("X-Other", "kept");
-        let env = scene.nginx.send(request).expect(200).text().to_lowercase().replace('_', "-");
+    fn a_client_cannot_set_remote_user(language) {
+        let setup = OneApp::with(language, "passenger_set_header X-Real-User $http_x_forwarded_user;", |daemon| daemon);
+        let request = test_support::Request::get("/env").header("X-Forwarded-User", "mallory").header("X-Other", "kept");
+        let env = setup.nginx.send(request).expect(200).text().to_lowercase().replace('_', "-");
         assert!(!env.contains("x-forwarded-user"), "{env}");
         assert!(env.contains("kept") && env.contains("x-real-user"), "{env}");
     }

@@ -1,41 +1,41 @@
 //! Responses of apps, usual and unusual ones.
 
-use stage::{Scene, for_each_language};
+use test_support::{OneApp, for_each_language};
 
 for_each_language! {
     fn keeps_each_cookie_a_line(language) {
-        let scene = Scene::of(language);
-        let response = scene.nginx.get("/cookies").expect(200);
+        let setup = OneApp::of(language);
+        let response = setup.nginx.get("/cookies").expect(200);
         assert_eq!(response.head.all("Set-Cookie"), ["a=1; Path=/", "b=2; Path=/"]);
     }
 
     fn a_body_shorter_than_announced_is_seen_as_cut(language) {
-        let scene = Scene::of(language);
-        let response = scene.nginx.get("/short");
+        let setup = OneApp::of(language);
+        let response = setup.nginx.get("/short");
         assert!(!response.complete, "{}", response.text());
         assert_eq!(response.header("Content-Length"), Some("100"));
         assert_eq!(response.text(), "only this");
-        scene.nginx.get("/").expect(200);
+        setup.nginx.get("/").expect(200);
     }
 
-    fn redirects_inside_nginx_when_the_app_says_so(language) {
-        let lines = "location /internal/ { internal; passenger_enabled off; alias %%STAGE%%/app/private/; }";
-        let scene = Scene::with(language, lines, |daemon| daemon);
-        scene.app.write("private/secret.txt", "a file only the app may show");
-        let response = scene.nginx.get("/accel").expect(200);
+    fn follows_x_accel_redirect(language) {
+        let lines = "location /internal/ { internal; passenger_enabled off; alias %%DIR%%/app/private/; }";
+        let setup = OneApp::with(language, lines, |daemon| daemon);
+        setup.app.write("private/secret.txt", "a file only the app may show");
+        let response = setup.nginx.get("/accel").expect(200);
         assert_eq!(response.text(), "a file only the app may show");
         assert_eq!(response.header("X-Accel-Redirect"), None);
-        assert_eq!(scene.nginx.get("/internal/secret.txt").status(), 404);
-        let mut client = scene.nginx.connect();
+        assert_eq!(setup.nginx.get("/internal/secret.txt").status(), 404);
+        let mut client = setup.nginx.connect();
         for _ in 0..5 {
-            client.send(stage::Request::get("/accel").bytes("keep-alive"));
+            client.send(test_support::Request::get("/accel").bytes("keep-alive"));
             client.read_response().expect(200);
         }
     }
 
     fn carries_the_headers_that_belong_to_a_response(language) {
-        let scene = Scene::of(language);
-        let response = scene.nginx.get("/").expect(200);
+        let setup = OneApp::of(language);
+        let response = setup.nginx.get("/").expect(200);
         assert!(response.header("Date").is_some());
         assert!(response.header("Server").is_some_and(|value| value.starts_with("nginx")));
         for name in ["Keep-Alive", "Transfer-Encoding"] {
@@ -47,13 +47,13 @@ for_each_language! {
 for_each_language! {
     [ruby, python]
     fn refuses_a_header_with_a_line_break(language) {
-        let scene = Scene::of(language);
-        let response = scene.nginx.get("/inject");
+        let setup = OneApp::of(language);
+        let response = setup.nginx.get("/inject");
         assert!(matches!(response.status(), 500 | 502), "{}", response.status());
         assert_eq!(response.header("X-Injected"), None);
         assert_eq!(response.header("X-Bad"), None);
-        scene.daemon.logs_eventually("line break");
-        scene.nginx.get("/").expect(200);
+        setup.daemon.logs_eventually("line break");
+        setup.nginx.get("/").expect(200);
     }
 }
 
@@ -69,24 +69,24 @@ fn a_response_longer_than_announced_is_cut_at_its_length() {
           [200, { 'Content-Length' => '4' }, Parts.new(*parts)]
         }
     "#;
-    let scene = Scene::app("", |app| app.ruby(ruby));
-    let mut client = scene.nginx.connect();
-    client.send(stage::Request::get("/ok").bytes("keep-alive"));
+    let setup = OneApp::app("", |app| app.ruby(ruby));
+    let mut client = setup.nginx.connect();
+    client.send(test_support::Request::get("/ok").bytes("keep-alive"));
     assert_eq!(client.read_response().expect(200).text(), "good");
-    client.send(stage::Request::get("/long").bytes("keep-alive"));
+    client.send(test_support::Request::get("/long").bytes("keep-alive"));
     assert_eq!(client.read_response().text(), "good");
     // Whatever became of that connection, nobody is given the rest as an answer.
     for _ in 0..3 {
-        assert_eq!(scene.nginx.get("/ok").expect(200).text(), "good");
+        assert_eq!(setup.nginx.get("/ok").expect(200).text(), "good");
     }
 }
 
 #[test]
 fn the_apps_own_reason_and_unknown_statuses_pass() {
     let ruby = "run ->(env) { [env['QUERY_STRING'].to_i, { 'Content-Type' => 'text/plain' }, ['x']] }";
-    let scene = Scene::app("", |app| app.ruby(ruby));
+    let setup = OneApp::app("", |app| app.ruby(ruby));
     for status in [299, 422, 599] {
-        assert_eq!(scene.nginx.get(&format!("/?{status}")).status(), status);
+        assert_eq!(setup.nginx.get(&format!("/?{status}")).status(), status);
     }
 }
 
@@ -109,8 +109,8 @@ fn bodies_of_all_rack_kinds_arrive() {
         }
         run ->(env) { [200, { 'content-type' => 'text/plain' }, KINDS.fetch(env['PATH_INFO']).call] }
     "#;
-    let scene = Scene::app("", |app| app.ruby(ruby));
-    let body = |path: &str| scene.nginx.get(path).expect(200).body;
+    let setup = OneApp::app("", |app| app.ruby(ruby));
+    let body = |path: &str| setup.nginx.get(path).expect(200).body;
     assert_eq!(body("/array"), b"onetwo");
     assert_eq!(body("/empty"), b"");
     assert_eq!(body("/each"), b"ab");
@@ -136,9 +136,9 @@ fn rack_3_headers_and_streaming_bodies_work() {
           end
         }
     "#;
-    let scene = Scene::app("", |app| app.ruby(ruby));
-    assert_eq!(scene.nginx.get("/").expect(200).head.all("Set-Cookie"), ["a=1", "b=2"]);
-    assert_eq!(scene.nginx.get("/call").expect(200).text(), "streamed");
+    let setup = OneApp::app("", |app| app.ruby(ruby));
+    assert_eq!(setup.nginx.get("/").expect(200).head.all("Set-Cookie"), ["a=1", "b=2"]);
+    assert_eq!(setup.nginx.get("/call").expect(200).text(), "streamed");
 }
 
 #[test]
@@ -155,7 +155,7 @@ def application(env, start):
     write(b"written ")
     return Body()
 "#;
-    let scene = Scene::app("", |app| app.python(python));
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "written iterated");
-    stage::eventually("close() was called", || scene.stage.scratch("closed").exists());
+    let setup = OneApp::app("", |app| app.python(python));
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "written iterated");
+    test_support::eventually("close() was called", || setup.test_dir.scratch("closed").exists());
 }

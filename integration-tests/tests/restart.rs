@@ -1,33 +1,33 @@
 //! Restarting an app loses no request.
 
-use stage::{Language, Load, Scene, eventually, for_each_language};
+use test_support::{Language, Load, OneApp, eventually, for_each_language};
 
 for_each_language! {
     fn restarts_when_restart_txt_is_touched(language) {
-        let scene = Scene::with(language, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
-        let first = scene.app_pid();
-        assert_eq!(scene.app_pid(), first);
-        scene.app.touch_restart_txt();
-        let second = scene.app_pid();
+        let setup = OneApp::with(language, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
+        let first = setup.app_pid();
+        assert_eq!(setup.app_pid(), first);
+        setup.app.touch_restart_txt();
+        let second = setup.app_pid();
         assert_ne!(second, first, "the request that notices is answered by a new process");
-        assert_eq!(scene.app_pid(), second, "once");
-        scene.app.touch_restart_txt();
-        assert_ne!(scene.app_pid(), second);
+        assert_eq!(setup.app_pid(), second, "once");
+        setup.app.touch_restart_txt();
+        assert_ne!(setup.app_pid(), second);
     }
 
     fn loses_no_request_when_restarted_under_load(language) {
-        let scene = Scene::of(language);
-        let first = scene.app_pid();
-        let load = Load::on(scene.nginx.port(), "/", 4);
+        let setup = OneApp::of(language);
+        let first = setup.app_pid();
+        let load = Load::on(setup.nginx.port(), "/", 4);
         load.let_pass(50);
         for _ in 0..3 {
-            let output = scene.daemon.tool("passenger-config", &["restart-app", scene.app.dir().to_str().unwrap()]);
+            let output = setup.daemon.tool("passenger-config", &["restart-app", setup.app.dir().to_str().unwrap()]);
             assert!(output.status.success(), "{output:?}");
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(said.contains("Restarting") && said.contains(scene.app.dir().to_str().unwrap()), "{said}");
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(printed.contains("Restarting") && printed.contains(setup.app.dir().to_str().unwrap()), "{printed}");
             load.let_pass(50);
         }
-        eventually("the first process has gone", || !stage::is_alive(first));
+        eventually("the first process has gone", || !test_support::is_alive(first));
         let report = load.finish();
         assert!(report.failures.is_empty(), "{:#?} of {}", report.failures, report.answered);
     }
@@ -35,66 +35,66 @@ for_each_language! {
 
 #[test]
 fn loses_no_request_when_restart_txt_is_touched_under_load() {
-    let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
-    let first = scene.app_pid();
-    let load = Load::on(scene.nginx.port(), "/", 4);
+    let setup = OneApp::with(Language::Ruby, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
+    let first = setup.app_pid();
+    let load = Load::on(setup.nginx.port(), "/", 4);
     for _ in 0..5 {
         load.let_pass(50);
-        scene.app.touch_restart_txt();
+        setup.app.touch_restart_txt();
     }
     load.let_pass(50);
     let report = load.finish();
     assert!(report.failures.is_empty(), "{:#?} of {}", report.failures, report.answered);
-    assert_ne!(scene.app_pid(), first);
+    assert_ne!(setup.app_pid(), first);
 }
 
 #[test]
-fn restart_files_count_without_a_request_where_they_are_watched() {
+fn watched_restart_files_need_no_request() {
     let lines = "passenger_watch_restart_files on;";
-    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon.flag("--stat-throttle-rate=0"));
-    let first = scene.app_pid();
-    scene.app.touch_restart_txt();
+    let setup = OneApp::with(Language::Ruby, lines, |daemon| daemon.flag("--stat-throttle-rate=0"));
+    let first = setup.app_pid();
+    setup.app.touch_restart_txt();
     eventually("another process is there, although nobody has asked for anything", || {
-        let now = scene.daemon.app_pids();
+        let now = setup.daemon.app_pids();
         now.len() == 1 && now[0] != first
     });
 }
 
 #[test]
-fn a_restart_txt_from_before_the_daemon_is_no_restart() {
-    let scene = Scene::set(
+fn a_restart_txt_older_than_the_daemon_restarts_nothing() {
+    let setup = OneApp::custom(
         "",
         |daemon| daemon.flag("--stat-throttle-rate=0"),
         |app| app.standard(Language::Ruby).file("tmp/restart.txt", ""),
     );
-    let first = scene.app_pid();
-    assert_eq!(scene.app_pid(), first);
-    assert_eq!(scene.app_pid(), first);
+    let first = setup.app_pid();
+    assert_eq!(setup.app_pid(), first);
+    assert_eq!(setup.app_pid(), first);
 }
 
 #[test]
 fn always_restart_txt_restarts_each_time() {
-    let scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
-    scene.app.write("tmp/always_restart.txt", "");
-    let first = scene.app_pid();
-    let second = scene.app_pid();
+    let setup = OneApp::with(Language::Python, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
+    setup.app.write("tmp/always_restart.txt", "");
+    let first = setup.app_pid();
+    let second = setup.app_pid();
     assert_ne!(first, second);
-    std::fs::remove_file(scene.app.path("tmp/always_restart.txt")).unwrap();
-    let third = scene.app_pid();
-    assert_eq!(scene.app_pid(), third);
+    std::fs::remove_file(setup.app.path("tmp/always_restart.txt")).unwrap();
+    let third = setup.app_pid();
+    assert_eq!(setup.app_pid(), third);
 }
 
 #[test]
 fn restart_app_finds_groups_by_name_and_refuses_unknown_ones() {
     let lines = "passenger_app_group_name shop;";
-    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon);
-    let first = scene.app_pid();
+    let setup = OneApp::with(Language::Ruby, lines, |daemon| daemon);
+    let first = setup.app_pid();
     let restart = |args: &[&str]| {
         let args: Vec<&str> = ["restart-app"].into_iter().chain(args.iter().copied()).collect();
-        scene.daemon.tool("passenger-config", &args)
+        setup.daemon.tool("passenger-config", &args)
     };
     assert!(restart(&["--name", "shop"]).status.success());
-    eventually("another process answers", || scene.app_pid() != first);
+    eventually("another process answers", || setup.app_pid() != first);
     for args in [&["--name", "sho"][..], &["/no/such/app"], &[]] {
         assert_eq!(restart(args).status.code(), Some(1), "{args:?}");
     }
@@ -102,13 +102,13 @@ fn restart_app_finds_groups_by_name_and_refuses_unknown_ones() {
 }
 
 #[test]
-fn a_failed_restart_is_an_error_page_and_then_heals() {
-    let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
-    scene.app_pid();
-    let good = std::fs::read_to_string(scene.app.path("config.ru")).unwrap();
-    scene.app.write("config.ru", "raise 'a bad deployment'");
-    scene.app.touch_restart_txt();
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    scene.app.write("config.ru", good);
-    scene.app_pid();
+fn a_failed_restart_shows_an_error_until_it_is_fixed() {
+    let setup = OneApp::with(Language::Ruby, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
+    setup.app_pid();
+    let good = std::fs::read_to_string(setup.app.path("config.ru")).unwrap();
+    setup.app.write("config.ru", "raise 'a bad deployment'");
+    setup.app.touch_restart_txt();
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    setup.app.write("config.ru", good);
+    setup.app_pid();
 }

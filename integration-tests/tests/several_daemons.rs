@@ -1,6 +1,6 @@
 //! One nginx with two daemons: each location names its daemon, and a failure of one does not affect apps of the other.
 
-use stage::{Daemon, Language, Nginx, Request, Stage, eventually};
+use test_support::{Daemon, Language, Nginx, Request, TestDir, eventually};
 
 const CONF: &str = r#"
     %%GLOBALS%%
@@ -11,14 +11,14 @@ const CONF: &str = r#"
         server {
             listen 127.0.0.1:%%PORT%%;
             server_name blog.example;
-            root %%STAGE%%/blog/public;
+            root %%DIR%%/blog/public;
             passenger_enabled on;
         }
         server {
             listen 127.0.0.1:%%PORT%%;
             server_name shop.example;
-            root %%STAGE%%/shop/public;
-            passenger_fly_with unix:%%STAGE%%/other.sock;
+            root %%DIR%%/shop/public;
+            passenger_fly_with unix:%%DIR%%/other.sock;
             passenger_enabled on;
             passenger_min_instances 2;
         }
@@ -45,22 +45,22 @@ fn processes(daemon: &Daemon) -> usize {
 }
 
 #[test]
-fn each_location_has_the_daemon_that_it_names() {
-    let stage = Stage::new();
+fn each_location_uses_its_own_daemon() {
+    let test_dir = TestDir::new();
     for app in ["blog", "shop"] {
-        stage.app(app).standard(Language::Python);
+        test_dir.app(app).standard(Language::Python);
     }
-    let first = stage.daemon().start();
-    let socket = format!("--socket-file={}", stage.path("other.sock").display());
-    let log = format!("--log-file={}", stage.path("other.log").display());
-    let mut second = stage.daemon().flag(&socket).flag(&log).start();
+    let first = test_dir.daemon().start();
+    let socket = format!("--socket-file={}", test_dir.path("other.sock").display());
+    let log = format!("--log-file={}", test_dir.path("other.log").display());
+    let mut second = test_dir.daemon().flag(&socket).flag(&log).start();
     let lines = Language::Python.directives();
     let nginx =
-        stage.nginx(&CONF.replace("passenger_enabled on;", &format!("passenger_enabled on; {lines}")));
+        test_dir.nginx(&CONF.replace("passenger_enabled on;", &format!("passenger_enabled on; {lines}")));
     let nginx = nginx.start();
 
     // Each hears from nginx of its own apps only, before anybody has asked for one.
-    let [blog, shop] = ["blog", "shop"].map(|app| format!("{}/{app} (", stage.dir().display()));
+    let [blog, shop] = ["blog", "shop"].map(|app| format!("{}/{app} (", test_dir.dir().display()));
     eventually("the shop's processes are there", || processes(&second) == 2);
     assert!(status(&second).contains(&shop), "{}", status(&second));
     let before = [pid_of(&nginx, "blog"), pid_of(&nginx, "shop")];
@@ -72,7 +72,7 @@ fn each_location_has_the_daemon_that_it_names() {
     nginx.reload();
     assert_eq!([pid_of(&nginx, "blog"), pid_of(&nginx, "shop")], before);
     second.stop();
-    stage.expect_log_line("other.sock failed (2: No such file or directory)");
+    test_dir.expect_log_line("other.sock failed (2: No such file or directory)");
     assert_eq!(pid_of(&nginx, "blog"), before[0], "the end of one daemon is nothing to the other's app");
     let refused = nginx.send(Request::get("/pid").header("Host", "shop.example"));
     assert_eq!(refused.status(), 502);

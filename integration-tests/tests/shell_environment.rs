@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use stage::{
-    DaemonBuilder, Language, Nginx, ONE_APP, Stage, eventually, for_each_language, is_root, skipped,
+use test_support::{
+    DaemonBuilder, Language, Nginx, ONE_APP_CONF, TestDir, eventually, for_each_language, is_root, skipped,
 };
 
 const PROFILE: &str = r#"
@@ -16,21 +16,21 @@ const UID: u32 = 54321;
 /// The group `games`, which every Debian has.
 const GID: u32 = 60;
 
-struct Scene {
+struct Setup {
     nginx: Nginx,
-    daemon: stage::Daemon,
-    _stage: Stage,
+    daemon: test_support::Daemon,
+    _test_dir: TestDir,
 }
 
 /// The standard app of a user whose shell reads this profile. `None` when nobody can have another user.
-fn scene(test: &str, language: Language, shell: &str, profile: &str, lines: &str) -> Option<Scene> {
+fn setup(test: &str, language: Language, shell: &str, profile: &str, lines: &str) -> Option<Setup> {
     if !is_root() {
         skipped(test, "only root can show the daemon another /etc/passwd");
         return None;
     }
-    let stage = Stage::new();
-    let app = stage.app("app").standard(language);
-    let home = stage.path("home");
+    let test_dir = TestDir::new();
+    let app = test_dir.app("app").standard(language);
+    let home = test_dir.path("home");
     fs::create_dir_all(home.join("bin")).unwrap();
     fs::write(home.join(".profile"), profile).unwrap();
     for program in ["ruby", "python3", "node"] {
@@ -42,14 +42,14 @@ fn scene(test: &str, language: Language, shell: &str, profile: &str, lines: &str
     }
     chown(app.dir(), Some(UID), Some(GID)).unwrap();
     let account = format!("visitor:x:{UID}:{GID}::{}:{shell}\n", home.display());
-    let daemon: DaemonBuilder = stage.daemon().with_accounts(&account);
+    let daemon: DaemonBuilder = test_dir.daemon().with_accounts(&account);
     let daemon = daemon.start();
     let lines = format!("passenger_user visitor; passenger_env_var MINE mine; {lines}");
-    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", &lines)).start();
-    Some(Scene { nginx, daemon, _stage: stage })
+    let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", &lines)).start();
+    Some(Setup { nginx, daemon, _test_dir: test_dir })
 }
 
-impl Scene {
+impl Setup {
     fn environ(&self, name: &str) -> String {
         self.nginx.get(&format!("/environ?name={name}")).expect(200).text()
     }
@@ -57,71 +57,73 @@ impl Scene {
 
 for_each_language! {
     [ruby, python, node]
-    fn what_the_profile_exports_reaches_the_app(language) {
+    fn exports_of_the_profile_reach_the_app(language) {
         for shell in ["/bin/bash", "/bin/sh"] {
-            let Some(scene) = scene("what_the_profile_exports", language, shell, PROFILE, "") else { return };
-            assert_eq!(scene.environ("FRUIT"), "a pear's", "{shell}");
-            assert_eq!(scene.environ("RAILS_ENV"), "production", "what the daemon sets counts more");
-            assert_eq!(scene.environ("MINE"), "mine", "and what nginx.conf says");
-            assert_eq!(scene.environ("WRAPPED"), "yes", "the interpreter is found with the profile's PATH");
-            assert_eq!(scene.environ("PASSENGER_BASE_URI"), "(unset)");
-            assert!(scene.environ("PWD").ends_with("/app"));
+            let Some(setup) = setup("what_the_profile_exports", language, shell, PROFILE, "") else { return };
+            assert_eq!(setup.environ("FRUIT"), "a pear's", "{shell}");
+            assert_eq!(setup.environ("RAILS_ENV"), "production", "what the daemon sets counts more");
+            assert_eq!(setup.environ("MINE"), "mine", "and what nginx.conf says");
+            assert_eq!(setup.environ("WRAPPED"), "yes", "the interpreter is found with the profile's PATH");
+            assert_eq!(setup.environ("PASSENGER_BASE_URI"), "(unset)");
+            assert!(setup.environ("PWD").ends_with("/app"));
         }
     }
 }
 
 #[test]
-fn a_generic_app_has_them_too() {
+fn a_generic_app_gets_the_shells_environment() {
     let command = Language::Generic.directives();
-    let Some(scene) = scene("a_generic_app", Language::Generic, "/bin/bash", PROFILE, command) else {
+    let Some(setup) = setup("a_generic_app", Language::Generic, "/bin/bash", PROFILE, command) else {
         return;
     };
-    assert_eq!(scene.environ("FRUIT"), "a pear's");
-    assert_eq!(scene.environ("RAILS_ENV"), "production");
+    assert_eq!(setup.environ("FRUIT"), "a pear's");
+    assert_eq!(setup.environ("RAILS_ENV"), "production");
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn the_shells_environment_can_be_turned_off() {
     let off = "passenger_load_shell_envvars off;";
-    let Some(scene) = scene("it_can_be_turned_off", Language::Ruby, "/bin/bash", PROFILE, off) else {
-        return;
-    };
-    assert_eq!((scene.environ("FRUIT"), scene.environ("MINE")), ("(unset)".into(), "mine".into()));
-}
-
-#[test]
-fn a_user_without_a_shell_has_none_to_be_asked() {
-    let Some(scene) = scene("a_user_without_a_shell", Language::Ruby, "/usr/sbin/nologin", PROFILE, "")
+    let Some(setup) =
+        setup("the_shells_environment_can_be_turned_off", Language::Ruby, "/bin/bash", PROFILE, off)
     else {
         return;
     };
-    assert_eq!(scene.environ("FRUIT"), "(unset)");
+    assert_eq!((setup.environ("FRUIT"), setup.environ("MINE")), ("(unset)".into(), "mine".into()));
 }
 
 #[test]
-fn a_shell_that_hangs_is_given_up() {
+fn a_user_without_a_shell_gets_no_shell_environment() {
+    let Some(setup) = setup("a_user_without_a_shell", Language::Ruby, "/usr/sbin/nologin", PROFILE, "")
+    else {
+        return;
+    };
+    assert_eq!(setup.environ("FRUIT"), "(unset)");
+}
+
+#[test]
+fn a_hanging_shell_times_out() {
     let lines = "passenger_start_timeout 1; passenger_spawn_method direct;";
-    let Some(scene) = scene("a_shell_that_hangs", Language::Ruby, "/bin/bash", "sleep 1000", lines) else {
+    let Some(setup) = setup("a_shell_that_hangs", Language::Ruby, "/bin/bash", "sleep 1000", lines) else {
         return;
     };
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    scene.daemon.logs_eventually("it was not ready within 1 s (passenger_start_timeout)");
-    eventually("nothing of it is left", || scene.daemon.app_pids().is_empty());
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    setup.daemon.logs_eventually("it was not ready within 1 s (passenger_start_timeout)");
+    eventually("nothing of it is left", || setup.daemon.app_pids().is_empty());
 }
 
 #[test]
-fn an_interpreter_that_is_nowhere_is_named() {
+fn a_missing_interpreter_is_named() {
     let lines = "passenger_ruby no-such-ruby;";
-    let Some(scene) = scene("an_interpreter", Language::Ruby, "/bin/bash", PROFILE, lines) else { return };
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    scene.daemon.logs_eventually("cannot run \"no-such-ruby\": not found with the PATH of the login shell");
+    let Some(setup) = setup("an_interpreter", Language::Ruby, "/bin/bash", PROFILE, lines) else { return };
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    setup.daemon.logs_eventually("cannot run \"no-such-ruby\": not found with the PATH of the login shell");
 }
 
 #[test]
-fn a_profile_that_ends_the_shell_says_how() {
-    let Some(scene) = scene("a_profile_that_ends", Language::Ruby, "/bin/bash", "echo oh; exit 3", "") else {
+fn a_profile_that_exits_is_reported() {
+    let Some(setup) = setup("a_profile_that_ends", Language::Ruby, "/bin/bash", "echo oh; exit 3", "") else {
         return;
     };
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    scene.daemon.logs_eventually("exited with status 3");
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    setup.daemon.logs_eventually("exited with status 3");
 }

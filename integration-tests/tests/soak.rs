@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use stage::{
-    Heavy, Language, Memory, Scene, eventually, for_each_language, open_descriptors, require_debian_package,
-    run,
+use test_support::{
+    Exclusive, Language, Memory, OneApp, eventually, for_each_language, open_descriptors,
+    require_debian_package, run,
 };
 
 /// What may come and go between two looks.
@@ -19,7 +19,7 @@ const MORE_KIB: u64 = 4 * 1024;
 const STEADY_NODE: &str = "passenger_env_var NODE_OPTIONS --max-semi-space-size=1;";
 
 for_each_language! {
-    fn five_seconds_lose_and_leak_nothing(language) {
+    fn five_seconds_of_load_lose_and_leak_nothing(language) {
         soak(language, 2, 3);
     }
 }
@@ -57,22 +57,22 @@ struct Sample {
 /// One run of load; what each process holds in its last second must be what it held in the last second of warming up.
 fn soak(language: Language, warm_up: u64, seconds: u64) {
     require_debian_package("wrk", "/usr/bin/wrk");
-    let _turn = Heavy::turn();
+    let _exclusive = Exclusive::lock();
     let lines =
         "keepalive_requests 100000000; passenger_max_request_queue_size 1000; passenger_min_instances 2;";
-    let scene =
-        Scene::with(language, &format!("{lines} {STEADY_NODE}"), |daemon| daemon.flag("--max-pool-size=2"));
-    scene.app_pid();
-    eventually("both processes run", || scene.daemon.app_pids().len() == 2);
-    let router = scene.daemon.router();
-    let apps = scene.daemon.app_pids();
+    let setup =
+        OneApp::with(language, &format!("{lines} {STEADY_NODE}"), |daemon| daemon.flag("--max-pool-size=2"));
+    setup.app_pid();
+    eventually("both processes run", || setup.daemon.app_pids().len() == 2);
+    let router = setup.daemon.router();
+    let apps = setup.daemon.app_pids();
     let watched: Vec<u32> =
-        [router].into_iter().chain(apps.iter().copied()).chain(scene.nginx.workers()).collect();
+        [router].into_iter().chain(apps.iter().copied()).chain(setup.nginx.workers()).collect();
 
-    let (report, samples) = load(&scene, &watched, warm_up + seconds);
+    let (report, samples) = load(&setup, &watched, warm_up + seconds);
     check_report(&report, warm_up + seconds);
-    assert_eq!(scene.daemon.router(), router);
-    assert_eq!(scene.daemon.app_pids(), apps);
+    assert_eq!(setup.daemon.router(), router);
+    assert_eq!(setup.daemon.app_pids(), apps);
     for (pid, samples) in watched.iter().zip(samples) {
         let end = samples.last().map_or(Duration::ZERO, |sample| sample.at);
         let early = peak(&samples, Duration::from_secs(warm_up));
@@ -84,8 +84,8 @@ fn soak(language: Language, warm_up: u64, seconds: u64) {
 }
 
 /// Runs wrk, and looks at every process until it ends.
-fn load(scene: &Scene, watched: &[u32], seconds: u64) -> (String, Vec<Vec<Sample>>) {
-    let url = format!("http://127.0.0.1:{}/", scene.nginx.port());
+fn load(setup: &OneApp, watched: &[u32], seconds: u64) -> (String, Vec<Vec<Sample>>) {
+    let url = format!("http://127.0.0.1:{}/", setup.nginx.port());
     let mut wrk = Command::new("wrk");
     wrk.args(["-t2", "-c64", "--timeout", "20s", &format!("-d{seconds}s"), &url]);
     let (tell, ended) = mpsc::channel();

@@ -1,6 +1,6 @@
 //! Apps that cannot be started: the error page for clients, and the report for operators.
 
-use stage::{Language, Scene, eventually};
+use test_support::{Language, OneApp, eventually};
 
 const SECRET: &str = "passenger_env_var SECRET hunter2;";
 
@@ -22,10 +22,10 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
 }
 
 #[test]
-fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
+fn in_production_the_client_gets_an_error_id_only() {
     for (file, source, lines, story) in broken() {
-        let scene = Scene::app(&format!("{lines} {SECRET}"), |app| app.file(file, source));
-        let response = scene.nginx.get("/");
+        let setup = OneApp::app(&format!("{lines} {SECRET}"), |app| app.file(file, source));
+        let response = setup.nginx.get("/");
         let page = response.text();
         assert_eq!(response.status(), 500, "{page}");
         assert!(response.header("Content-Type").is_some_and(|value| value.starts_with("text/html")));
@@ -34,30 +34,30 @@ fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
             "last words",
             "cannot load this",
             "that_is_not_there",
-            &scene.stage.dir().display().to_string(),
+            &setup.test_dir.dir().display().to_string(),
         ] {
             assert!(!page.contains(secret), "{secret} is not for visitors of {file} {lines}: {page}");
         }
         let id = error_id(&page);
         eventually(&format!("the log tells {story} with the error ID {id}"), || {
-            let log = scene.daemon.log();
+            let log = setup.daemon.log();
             log.contains(&id) && log.contains(story)
         });
     }
 }
 
 #[test]
-fn in_development_the_visitor_gets_the_whole_story() {
+fn in_development_the_client_gets_the_full_report() {
     for (file, source, lines, story) in broken() {
-        let scene =
-            Scene::app(&format!("{lines} passenger_app_env development;"), |app| app.file(file, source));
-        let response = scene.nginx.get("/");
+        let setup =
+            OneApp::app(&format!("{lines} passenger_app_env development;"), |app| app.file(file, source));
+        let response = setup.nginx.get("/");
         let page = response.text();
         assert_eq!(response.status(), 500, "{page}");
         let plain = page.replace("&#39;", "'").replace("&#x27;", "'").replace("&quot;", "\"");
         assert!(plain.contains(story), "{story} is missing in the page of {file} {lines}: {page}");
         let id = error_id(&page);
-        assert!(scene.daemon.log().contains(&id), "the log has the same error ID {id}");
+        assert!(setup.daemon.log().contains(&id), "the log has the same error ID {id}");
     }
 }
 
@@ -72,26 +72,26 @@ fn the_report_has_the_environment_without_its_secrets() {
         ("serve.sh", "exit 3", "passenger_app_start_command 'sh serve.sh';"),
     ];
     for (file, source, lines) in apps {
-        let scene = Scene::app(&format!("{LINES} {lines}"), |app| app.file(file, source));
-        let page = scene.nginx.get("/").text();
+        let setup = OneApp::app(&format!("{LINES} {lines}"), |app| app.file(file, source));
+        let page = setup.nginx.get("/").text();
         let id = error_id(&page);
-        let report = scene.daemon.tool("passenger-config", &["spawn-error", &id]);
+        let report = setup.daemon.tool("passenger-config", &["spawn-error", &id]);
         let report = String::from_utf8_lossy(&report.stdout).into_owned();
-        for told in [&page, &report] {
+        for reported in [&page, &report] {
             for part in
                 ["GREETING=hello", "API_TOKEN=[hidden]", "DATABASE_URL=pg://[hidden]@db/shop", "PATH=/"]
             {
-                assert!(told.contains(part), "{part} is missing for {lines} in {told}");
+                assert!(reported.contains(part), "{part} is missing for {lines} in {reported}");
             }
-            assert!(!told.contains("s3cret"), "{told}");
+            assert!(!reported.contains("s3cret"), "{reported}");
         }
         assert!(report.contains("User        : "), "{report}");
-        assert!(!scene.daemon.log().contains("s3cret"), "{}", scene.daemon.log());
+        assert!(!setup.daemon.log().contains("s3cret"), "{}", setup.daemon.log());
     }
 }
 
 #[test]
-fn the_report_tells_how_far_the_start_came() {
+fn the_report_shows_the_steps_of_the_start() {
     let never_well = "require('http').createServer((q, r) => { r.statusCode = 500; r.end(); }).listen();";
     let starts = [
         (
@@ -136,40 +136,42 @@ fn the_report_tells_how_far_the_start_came() {
     ];
     for (file, source, lines, steps) in starts {
         let lines = format!("passenger_app_env development; {lines}");
-        let scene = Scene::app(&lines, |app| app.file(file, source));
-        let page = scene.nginx.get("/").text();
-        let report = scene.daemon.tool("passenger-config", &["spawn-error", &error_id(&page)]);
+        let setup = OneApp::app(&lines, |app| app.file(file, source));
+        let page = setup.nginx.get("/").text();
+        let report = setup.daemon.tool("passenger-config", &["spawn-error", &error_id(&page)]);
         let report = String::from_utf8_lossy(&report.stdout).into_owned();
         for step in steps.split(", ") {
-            for told in [&page, &report] {
-                assert!(told.contains(step), "{step} is missing for {lines} in {told}");
+            for reported in [&page, &report] {
+                assert!(reported.contains(step), "{step} is missing for {lines} in {reported}");
             }
         }
-        let log = scene.daemon.log();
+        let log = setup.daemon.log();
         let line = log.lines().find(|line| line.contains("steps: ")).expect("the log tells the steps");
-        let told = line.split_once("steps: ").unwrap().1;
+        let reported = line.split_once("steps: ").unwrap().1;
         // A message of several lines is one line of the log.
-        let told: Vec<_> = told.split("\\n").next().unwrap().split(", ").collect();
-        let told = told.iter().map(|leg| leg.split(" in ").next().unwrap().split(" after ").next().unwrap());
-        assert_eq!(told.collect::<Vec<_>>().join(", "), steps);
+        let reported: Vec<_> = reported.split("\\n").next().unwrap().split(", ").collect();
+        let reported =
+            reported.iter().map(|leg| leg.split(" in ").next().unwrap().split(" after ").next().unwrap());
+        assert_eq!(reported.collect::<Vec<_>>().join(", "), steps);
     }
 }
 
 #[test]
-fn the_log_tells_the_steps_of_starts_that_succeed_when_it_is_to_say_more() {
+fn verbose_logs_have_the_steps_of_successful_starts() {
     for (language, preloader, process) in [
         (Language::Ruby, "prepare done, execute done, load done", "fork done, begin done"),
         (Language::Python, "", "prepare done, execute done, load done"),
         (Language::Node, "", "prepare done, execute done, load done"),
         (Language::Generic, "", "prepare done, execute done, answer done"),
     ] {
-        let scene = Scene::with(language, "", |daemon| daemon.flag("--log-level=info"));
-        let pid = scene.app_pid();
-        let log = scene.daemon.log();
+        let setup = OneApp::with(language, "", |daemon| daemon.flag("--log-level=info"));
+        let pid = setup.app_pid();
+        let log = setup.daemon.log();
         let steps = |who: &str| {
             let line = log.lines().find(|line| line.contains(&format!("{who} is ready; steps: ")));
-            let told = line.and_then(|line| line.split_once("steps: ")).map(|(_, told)| told.to_owned());
-            let steps = told.unwrap_or_default();
+            let reported =
+                line.and_then(|line| line.split_once("steps: ")).map(|(_, reported)| reported.to_owned());
+            let steps = reported.unwrap_or_default();
             steps.split(", ").map(|step| step.split(" in ").next().unwrap()).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(steps(&format!("process {pid}")), process, "{language:?}");
@@ -180,23 +182,23 @@ fn the_log_tells_the_steps_of_starts_that_succeed_when_it_is_to_say_more() {
 }
 
 #[test]
-fn the_page_of_a_failure_escapes_what_the_app_said() {
+fn the_error_page_escapes_output_of_the_app() {
     let ruby = "raise '<script>alert(1)</script>'";
-    let scene = Scene::app("passenger_app_env development;", |app| app.ruby(ruby));
-    let page = scene.nginx.get("/").text();
+    let setup = OneApp::app("passenger_app_env development;", |app| app.ruby(ruby));
+    let page = setup.nginx.get("/").text();
     assert!(!page.contains("<script>alert(1)"), "{page}");
 }
 
 #[test]
 fn an_app_that_is_repaired_starts_at_the_next_request() {
-    let scene = Scene::app("", |app| app.ruby("raise 'broken'"));
-    assert_eq!(scene.nginx.get("/").status(), 500);
-    scene.app.write("config.ru", "run ->(env) { [200, {}, ['repaired']] }");
-    assert_eq!(scene.nginx.get("/").expect(200).text(), "repaired");
+    let setup = OneApp::app("", |app| app.ruby("raise 'broken'"));
+    assert_eq!(setup.nginx.get("/").status(), 500);
+    setup.app.write("config.ru", "run ->(env) { [200, {}, ['repaired']] }");
+    assert_eq!(setup.nginx.get("/").expect(200).text(), "repaired");
 }
 
 #[test]
-fn an_app_that_does_not_get_ready_is_given_up_after_start_timeout() {
+fn a_start_fails_after_start_timeout() {
     for (file, source, lines) in [
         ("config.ru", "puts 'still thinking'; sleep", ""),
         ("passenger_wsgi.py", "import time\nprint('still thinking')\ntime.sleep(1000)\n", ""),
@@ -210,17 +212,18 @@ exec sleep 1000
             "passenger_app_start_command ./slow.sh;",
         ),
     ] {
-        let scene = Scene::app(&format!("{lines} passenger_start_timeout 1s;"), |app| app.file(file, source));
+        let setup =
+            OneApp::app(&format!("{lines} passenger_start_timeout 1s;"), |app| app.file(file, source));
         // A machine with much to do may not come as far as the app's own code in a second.
         eventually("it was given up while it was thinking", || {
-            let response = scene.nginx.get("/");
+            let response = setup.nginx.get("/");
             assert_eq!(response.status(), 500, "{}", response.text());
-            scene.daemon.log().contains("still thinking")
+            setup.daemon.log().contains("still thinking")
         });
         eventually("the process is gone", || {
-            let daemon = scene.daemon.own_pids();
-            let nginx: Vec<u32> = scene.nginx.workers().into_iter().chain([scene.nginx.master()]).collect();
-            scene.stage.processes().iter().all(|pid| daemon.contains(pid) || nginx.contains(pid))
+            let daemon = setup.daemon.own_pids();
+            let nginx: Vec<u32> = setup.nginx.workers().into_iter().chain([setup.nginx.master()]).collect();
+            setup.test_dir.processes().iter().all(|pid| daemon.contains(pid) || nginx.contains(pid))
         });
     }
 }
@@ -235,24 +238,24 @@ fn error_id(page: &str) -> String {
 }
 
 #[test]
-fn the_operators_own_page_is_shown_instead_if_it_can_be_read() {
+fn a_readable_custom_error_page_is_shown() {
     const PAGE: &str = "<h1>Back in a minute</h1>";
     let page = std::env::temp_dir().join(format!("flying-passenger-page.{}.html", std::process::id()));
     std::fs::write(&page, PAGE).unwrap();
     let line = format!("passenger_custom_error_page {};", page.display());
-    let scene = Scene::app(&line, |app| app.ruby("raise 'broken'"));
-    let shown = scene.nginx.get("/");
+    let setup = OneApp::app(&line, |app| app.ruby("raise 'broken'"));
+    let shown = setup.nginx.get("/");
     assert_eq!((shown.status(), shown.text().as_str()), (500, PAGE));
     std::fs::write(&page, vec![b'x'; (1 << 20) + 1]).unwrap();
-    assert!(scene.nginx.get("/").text().contains("Error ID"));
-    scene.daemon.logs_eventually(": it is longer than 1 MiB");
+    assert!(setup.nginx.get("/").text().contains("Error ID"));
+    setup.daemon.logs_eventually(": it is longer than 1 MiB");
     std::fs::remove_file(&page).unwrap();
-    assert!(scene.nginx.get("/").text().contains("Error ID"));
-    scene.daemon.logs_eventually(": No such file");
+    assert!(setup.nginx.get("/").text().contains("Error ID"));
+    setup.daemon.logs_eventually(": No such file");
 
     std::fs::write(&page, PAGE).unwrap();
     let lines = format!("{line} passenger_app_env development;");
-    let developer = Scene::app(&lines, |app| app.ruby("raise 'broken'"));
+    let developer = OneApp::app(&lines, |app| app.ruby("raise 'broken'"));
     assert!(developer.nginx.get("/").text().contains("broken"), "a developer wants to know");
     std::fs::remove_file(&page).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stage::{Chromium, Connection, Daemon, Load, Nginx, Request, Stage, eventually, stays};
+use test_support::{Chromium, Connection, Daemon, Load, Nginx, Request, TestDir, eventually, stays};
 
 /// A shop that one visitor at a time is served by, a blog, an application that does not start, and the page.
 const CONF: &str = r#"
@@ -14,13 +14,13 @@ const CONF: &str = r#"
         passenger_enabled on;
         server {
             listen 127.0.0.1:%%PORT%%;
-            root %%STAGE%%/shop/public;
+            root %%DIR%%/shop/public;
             passenger_max_instances 1;
             passenger_app_group_name shop<img/src=x/onerror=hacked=1>;
             location = /status { passenger_status; }
         }
-        server { listen 127.0.0.1:%%PORT%%; server_name blog.test; root %%STAGE%%/blog/public; }
-        server { listen 127.0.0.1:%%PORT%%; server_name broken.test; root %%STAGE%%/broken/public; }
+        server { listen 127.0.0.1:%%PORT%%; server_name blog.test; root %%DIR%%/blog/public; }
+        server { listen 127.0.0.1:%%PORT%%; server_name broken.test; root %%DIR%%/broken/public; }
     }
 "#;
 
@@ -46,28 +46,28 @@ def application(environ, start_response):
 const HOSTILE: &str = "/wait?name=gate&<img/src=x/onerror=hacked=1>";
 
 /// What is dropped first comes first.
-struct Night {
+struct LogSetup {
     chromium: Chromium,
     nginx: Nginx,
     daemon: Daemon,
-    stage: Stage,
+    test_dir: TestDir,
 }
 
-impl Night {
+impl LogSetup {
     fn begins() -> Self {
-        let stage = Stage::new();
-        stage.app("shop").ruby(SHOP);
-        stage.app("blog").python(BLOG);
-        stage.app("broken").ruby("raise 'it does not start'");
-        let daemon = stage.daemon().start();
-        let nginx = stage.nginx(CONF).start();
+        let test_dir = TestDir::new();
+        test_dir.app("shop").ruby(SHOP);
+        test_dir.app("blog").python(BLOG);
+        test_dir.app("broken").ruby("raise 'it does not start'");
+        let daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(CONF).start();
         nginx.get("/").expect(200);
-        let chromium = stage.chromium();
-        chromium.look(1280, 800, "light");
+        let chromium = test_dir.chromium();
+        chromium.set_viewport(1280, 800, "light");
         chromium.open(&format!("http://127.0.0.1:{}/status", nginx.port()));
         // What a reload would take away.
         chromium.run("window.notReloaded = true");
-        Self { chromium, nginx, daemon, stage }
+        Self { chromium, nginx, daemon, test_dir }
     }
 
     fn ask(&self, path: &str) -> Connection {
@@ -97,94 +97,94 @@ impl Night {
     }
 
     fn was_not_reloaded(&self) {
-        assert_eq!(self.chromium.run("return window.notReloaded"), true, "the page was loaded anew");
+        assert_eq!(self.chromium.run("return window.notReloaded"), true, "the page was loaded again");
     }
 }
 
 #[test]
-fn what_happens_is_shown_without_a_reload_and_what_hangs_stands_out() {
-    let night = Night::begins();
-    night.shows("#state", "Live");
-    night.shows(".app h3", "shop<img/src=x/onerror=hacked=1>");
-    assert!(!night.chromium.text("#apps").contains("blog"), "nobody has asked the blog yet");
+fn changes_appear_live_and_hanging_requests_are_marked() {
+    let setup = LogSetup::begins();
+    setup.shows("#state", "Live");
+    setup.shows(".app h3", "shop<img/src=x/onerror=hacked=1>");
+    assert!(!setup.chromium.text("#apps").contains("blog"), "nobody has asked the blog yet");
 
     // Others come while the page is looked at.
     let broken = Request::get("/").header("Host", "broken.test");
-    assert_eq!(night.nginx.send(broken).status(), 500);
-    let load = Load::of(night.nginx.port(), &Request::get("/").header("Host", "blog.test"), 2);
-    night.shows("#apps", "blog");
-    night.shows("#apps", "1 process failed to start");
+    assert_eq!(setup.nginx.send(broken).status(), 500);
+    let load = Load::of(setup.nginx.port(), &Request::get("/").header("Host", "blog.test"), 2);
+    setup.shows("#apps", "blog");
+    setup.shows("#apps", "1 process failed to start");
     eventually("the blog's rate is counted", || {
         let script =
             "return panels.get([...panels.keys()].find((name) => name.includes('blog'))).history.rate()";
-        night.chromium.run(script).as_f64().is_some_and(|rate| rate > 1.0)
+        setup.chromium.run(script).as_f64().is_some_and(|rate| rate > 1.0)
     });
 
-    let mut first = night.ask(HOSTILE);
-    eventually("the first is with the app", || night.waiting().iter().any(|row| row.2.starts_with("app")));
-    let mut second = night.ask("/wait?name=gate&second");
-    eventually("the second waits", || night.waiting().len() == 2);
-    let rows = night.waiting();
+    let mut first = setup.ask(HOSTILE);
+    eventually("the first is with the app", || setup.waiting().iter().any(|row| row.2.starts_with("app")));
+    let mut second = setup.ask("/wait?name=gate&second");
+    eventually("the second waits", || setup.waiting().len() == 2);
+    let rows = setup.waiting();
     assert_eq!(rows[0].1, format!("GET {HOSTILE}"), "the oldest comes first");
     assert_eq!((rows[1].1.as_str(), rows[1].2.trim()), ("GET /wait?name=gate&second", "queued"));
-    eventually("its age grows", || night.waiting()[0].0 > rows[0].0 + 1.0);
-    eventually("it is said to be slow", || night.waiting()[0].3 == "slow");
-    eventually("it is said to hang", || night.waiting()[0].3 == "hangs");
-    assert!(night.chromium.run("return document.title").as_str().unwrap().contains("hang"));
-    fits_every_screen(&night.chromium);
+    eventually("its age grows", || setup.waiting()[0].0 > rows[0].0 + 1.0);
+    eventually("it is said to be slow", || setup.waiting()[0].3 == "slow");
+    eventually("it is said to hang", || setup.waiting()[0].3 == "hangs");
+    assert!(setup.chromium.run("return document.title").as_str().unwrap().contains("hang"));
+    fits_every_screen(&setup.chromium);
 
-    night.stage.open_gate("gate");
+    setup.test_dir.open_gate("gate");
     first.read_response().expect(200);
     second.read_response().expect(200);
-    eventually("nothing waits any more", || night.waiting().is_empty());
+    eventually("nothing waits any more", || setup.waiting().is_empty());
     assert_eq!(load.finish().failures, [""; 0]);
-    night.shows("#requests-summary", "None");
-    assert_eq!(night.chromium.run("return window.hacked ?? null"), serde_json::Value::Null);
-    assert_eq!(night.chromium.run("return document.images.length"), 0);
-    night.was_not_reloaded();
-    assert_eq!(night.chromium.complaints(), [""; 0]);
+    setup.shows("#requests-summary", "None");
+    assert_eq!(setup.chromium.run("return window.hacked ?? null"), serde_json::Value::Null);
+    assert_eq!(setup.chromium.run("return document.images.length"), 0);
+    setup.was_not_reloaded();
+    assert_eq!(setup.chromium.console_errors(), [""; 0]);
 }
 
 /// Screenshots on a large screen and on a phone, light and dark: nothing overflows the width.
 fn fits_every_screen(chromium: &Chromium) {
     for (name, width, height) in [("desktop", 1280, 800), ("phone", 375, 812), ("narrow", 320, 640)] {
         for scheme in ["light", "dark"] {
-            chromium.look(width, height, scheme);
+            chromium.set_viewport(width, height, scheme);
             // Graphs are drawn again for the width.
             eventually("the graphs have the width", || {
                 let script = "return [...document.querySelectorAll('.plot')].every((plot) => \
                     plot.viewBox.baseVal.width === plot.parentElement.clientWidth)";
                 chromium.run(script) == true
             });
-            let wide = chromium.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+            let setup = chromium.run("return document.documentElement.scrollWidth").as_u64().unwrap();
             let script = format!(
                 "return [...document.querySelectorAll('body *')] \
                  .filter((each) => each.getBoundingClientRect().right > {width}) \
                  .map((each) => each.outerHTML.slice(0, 200))"
             );
             let too_wide = chromium.run(&script);
-            assert!(wide <= u64::from(width), "{name}: {wide} of {width} pixels: {too_wide}");
+            assert!(setup <= u64::from(width), "{name}: {setup} of {width} pixels: {too_wide}");
             if name != "narrow" {
-                chromium.photograph(&format!("status-{name}-{scheme}"));
+                chromium.screenshot(&format!("status-{name}-{scheme}"));
             }
         }
     }
-    chromium.look(1280, 800, "light");
+    chromium.set_viewport(1280, 800, "light");
 }
 
 #[test]
-fn it_asks_once_a_second_and_not_while_nobody_looks() {
-    let night = Night::begins();
+fn the_page_polls_every_second_only_while_visible() {
+    let setup = LogSetup::begins();
     let asked =
-        || night.chromium.run("return performance.getEntriesByType('resource').length").as_u64().unwrap();
+        || setup.chromium.run("return performance.getEntriesByType('resource').length").as_u64().unwrap();
     eventually("it has asked a few times", || asked() >= 4);
     let script = "const began = performance.getEntriesByType('resource').map((each) => each.startTime); \
         return Math.min(...began.slice(1).map((each, at) => each - began[at]))";
-    let shortest = night.chromium.run(script).as_f64().unwrap();
+    let shortest = setup.chromium.run(script).as_f64().unwrap();
     assert!(shortest > 900.0, "{shortest} ms lie between two questions");
 
     let turn = |hidden: bool| {
-        night.chromium.run(&format!(
+        setup.chromium.run(&format!(
             "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); \
              document.dispatchEvent(new Event('visibilitychange'))"
         ));
@@ -195,33 +195,33 @@ fn it_asks_once_a_second_and_not_while_nobody_looks() {
     stays("nobody is asked", Duration::from_millis(2500), || asked() <= before);
     turn(false);
     eventually("it goes on", || asked() > before + 1);
-    night.was_not_reloaded();
+    setup.was_not_reloaded();
 }
 
 #[test]
-fn it_says_when_nobody_answers_any_more_and_recovers_by_itself() {
-    let mut night = Night::begins();
-    night.shows("#state", "Live");
-    assert_eq!(night.chromium.text("#alarm"), "");
-    night.stage.expect_log_line("fly.sock failed");
-    night.daemon.stop();
-    night.shows("#alarm", "flying-passenger does not respond: the web server returns status 502.");
-    night.shows("#alarm", "The data shown is from ");
-    night.shows("#state", "No response");
-    night.chromium.look(375, 812, "light");
-    night.chromium.photograph("status-phone-old");
+fn the_page_reports_a_lost_server_and_recovers() {
+    let mut setup = LogSetup::begins();
+    setup.shows("#state", "Live");
+    assert_eq!(setup.chromium.text("#alarm"), "");
+    setup.test_dir.expect_log_line("fly.sock failed");
+    setup.daemon.stop();
+    setup.shows("#alarm", "flying-passenger does not respond: the web server returns status 502.");
+    setup.shows("#alarm", "The data shown is from ");
+    setup.shows("#state", "No response");
+    setup.chromium.set_viewport(375, 812, "light");
+    setup.chromium.screenshot("status-phone-old");
 
-    night.nginx.stop();
-    night.shows("#alarm", "The web server cannot be reached.");
-    night.daemon.start_again();
-    night.nginx.start_again();
-    night.shows("#state", "Live");
-    assert_eq!(night.chromium.text("#alarm"), "");
+    setup.nginx.stop();
+    setup.shows("#alarm", "The web server cannot be reached.");
+    setup.daemon.start_again();
+    setup.nginx.start_again();
+    setup.shows("#state", "Live");
+    assert_eq!(setup.chromium.text("#alarm"), "");
     // The router is a new one, and its counters start at zero.
-    night.nginx.get("/").expect(200);
-    night.shows(".app h3", "shop");
-    night.was_not_reloaded();
-    let others = night.chromium.complaints();
+    setup.nginx.get("/").expect(200);
+    setup.shows(".app h3", "shop");
+    setup.was_not_reloaded();
+    let others = setup.chromium.console_errors();
     let others: Vec<_> = others.iter().filter(|line| !line.contains("Failed to load resource")).collect();
     assert!(others.is_empty(), "{others:?}");
 }

@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use stage::{Connection, Daemon, Language, Nginx, ONE_APP, Request, Scene, Stage, eventually};
+use test_support::{Connection, Daemon, Language, Nginx, ONE_APP_CONF, OneApp, Request, TestDir, eventually};
 
 const STATUS: &str = "location = /status { passenger_status; }";
 
 /// A shop with one process and a secret, a blog, and an app that does not start.
 const THREE_APPS: &str = "
     passenger_max_instances 1; passenger_env_var PASSWORD hunter2; location = /status { passenger_status; } }
-    server { listen 127.0.0.1:%%PORT%%; server_name blog.test; root %%STAGE%%/blog/public; passenger_enabled on; }
-    server { listen 127.0.0.1:%%PORT%%; server_name broken.test; root %%STAGE%%/broken/public; passenger_enabled on;
+    server { listen 127.0.0.1:%%PORT%%; server_name blog.test; root %%DIR%%/blog/public; passenger_enabled on; }
+    server { listen 127.0.0.1:%%PORT%%; server_name broken.test; root %%DIR%%/broken/public; passenger_enabled on;
 ";
 
 fn data(nginx: &Nginx) -> Value {
@@ -28,28 +28,28 @@ fn ask(nginx: &Nginx, path: &str, host: &str) -> Connection {
 struct Site {
     nginx: Nginx,
     daemon: Daemon,
-    stage: Stage,
+    test_dir: TestDir,
     /// Of the shop's process.
     pid: u64,
 }
 
 impl Site {
     fn opens() -> Self {
-        let stage = Stage::new();
-        stage.app("app").standard(Language::Ruby);
-        stage.app("blog").standard(Language::Python);
-        stage.app("broken").ruby("raise 'broken'");
-        let daemon = stage.daemon().start();
-        let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", THREE_APPS)).start();
+        let test_dir = TestDir::new();
+        test_dir.app("app").standard(Language::Ruby);
+        test_dir.app("blog").standard(Language::Python);
+        test_dir.app("broken").ruby("raise 'broken'");
+        let daemon = test_dir.daemon().start();
+        let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", THREE_APPS)).start();
         let pid = nginx.get("/pid").expect(200).text().trim().parse().unwrap();
         nginx.send(Request::get("/").header("Host", "blog.test")).expect(200);
         assert_eq!(nginx.send(Request::get("/").header("Host", "broken.test")).status(), 500);
-        Self { nginx, daemon, stage, pid }
+        Self { nginx, daemon, test_dir, pid }
     }
 }
 
 #[test]
-fn every_app_is_there_with_its_processes_and_its_counters() {
+fn every_app_has_its_processes_and_counters() {
     let site = Site::opens();
     let shown = data(&site.nginx);
     assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
@@ -77,7 +77,7 @@ fn every_app_is_there_with_its_processes_and_its_counters() {
 }
 
 #[test]
-fn requests_that_wait_are_told_apart_from_those_that_are_being_answered() {
+fn waiting_and_active_requests_are_distinguished() {
     let site = Site::opens();
     let requests = || data(&site.nginx)["requests"].take();
     let mut busy = ask(&site.nginx, "/wait?name=gate&<b>", "localhost");
@@ -100,7 +100,7 @@ fn requests_that_wait_are_told_apart_from_those_that_are_being_answered() {
         (&json!(2), &json!(1)),
         "it has begun, and goes on"
     );
-    site.stage.open_gate("gate");
+    site.test_dir.open_gate("gate");
     for connection in [&mut busy, &mut queued, &mut streaming] {
         connection.read_response().expect(200);
     }
@@ -108,27 +108,27 @@ fn requests_that_wait_are_told_apart_from_those_that_are_being_answered() {
 }
 
 #[test]
-fn many_requests_are_counted_and_the_oldest_are_told() {
+fn many_requests_are_counted_and_the_oldest_listed() {
     let lines = format!("passenger_max_request_queue_size 0; {STATUS}");
-    let scene = Scene::with(Language::Ruby, &lines, |daemon| daemon);
-    scene.app_pid();
-    let root = scene.app.dir().display().to_string();
-    assert!(scene.daemon.tool("passenger-config", &["pause-app", &root]).status.success());
+    let setup = OneApp::with(Language::Ruby, &lines, |daemon| daemon);
+    setup.app_pid();
+    let root = setup.app.dir().display().to_string();
+    assert!(setup.daemon.tool("passenger-config", &["pause-app", &root]).status.success());
     let mut visitors: Vec<_> =
-        (0..120).map(|at| ask(&scene.nginx, &format!("/?{at}"), "localhost")).collect();
-    eventually("all of them wait", || data(&scene.nginx)["requests"]["waiting"]["count"] == 120);
-    let shown = data(&scene.nginx);
+        (0..120).map(|at| ask(&setup.nginx, &format!("/?{at}"), "localhost")).collect();
+    eventually("all of them wait", || data(&setup.nginx)["requests"]["waiting"]["count"] == 120);
+    let shown = data(&setup.nginx);
     assert_eq!(shown["requests"]["waiting"]["oldest"].as_array().unwrap().len(), 100);
     assert_eq!((&shown["apps"][0]["mode"], &shown["apps"][0]["queue"]), (&"paused".into(), &120.into()));
-    assert!(scene.daemon.tool("passenger-config", &["resume-app", &root]).status.success());
+    assert!(setup.daemon.tool("passenger-config", &["resume-app", &root]).status.success());
     visitors.iter_mut().for_each(|visitor| drop(visitor.read_response().expect(200)));
 }
 
 #[test]
-fn however_many_look_the_pool_is_looked_at_a_few_times_a_second() {
-    let scene = Scene::with(Language::Ruby, STATUS, |daemon| daemon);
+fn many_viewers_cause_few_reads_of_the_pool() {
+    let setup = OneApp::with(Language::Ruby, STATUS, |daemon| daemon);
     let began = Instant::now();
-    let mut moments: Vec<_> = (0..200).map(|_| data(&scene.nginx)["router_ms"].as_u64().unwrap()).collect();
+    let mut moments: Vec<_> = (0..200).map(|_| data(&setup.nginx)["router_ms"].as_u64().unwrap()).collect();
     let most = began.elapsed().as_millis() / 400 + 2;
     moments.dedup();
     assert!(moments.len() as u128 <= most, "{} looks where {most} are enough", moments.len());

@@ -3,7 +3,7 @@
 
 use std::process::{Child, Command};
 
-use stage::{Stage, Systemd, debian_packages, eventually, is_root, skipped, workspace};
+use test_support::{Systemd, TestDir, debian_packages, eventually, is_root, skipped, workspace};
 
 const SITE: &str = "server {
     listen 127.0.0.1:8080;
@@ -41,19 +41,19 @@ pub(crate) fn can_boot(test: &str) -> bool {
 pub(crate) struct Machine {
     systemd: Systemd,
     /// Holds the packages.
-    _stage: Stage,
+    _test_dir: TestDir,
 }
 
 impl Machine {
     pub(crate) fn with_packages() -> Self {
-        let stage = Stage::new();
-        let packages = debian_packages(&stage.scratch("deb"));
+        let test_dir = TestDir::new();
+        let packages = debian_packages(&test_dir.scratch("deb"));
         let systemd = Systemd::boot();
         for (name, package) in ["daemon", "module"].into_iter().zip(packages) {
             systemd.write(&format!("/var/tmp/{name}.deb"), &std::fs::read(package).unwrap());
         }
         systemd.sh("dpkg -i /var/tmp/daemon.deb /var/tmp/module.deb 2>&1");
-        Self { systemd, _stage: stage }
+        Self { systemd, _test_dir: test_dir }
     }
 
     pub(crate) fn with_site() -> Self {
@@ -117,8 +117,8 @@ impl Machine {
 }
 
 #[test]
-fn an_administrator_walks_through_installation_restarts_and_removal() {
-    if !can_boot("an_administrator_walks_through_installation_restarts_and_removal") {
+fn installation_restarts_and_removal_work_with_systemd() {
+    if !can_boot("installation_restarts_and_removal_work_with_systemd") {
         return;
     }
     let machine = Machine::with_packages();
@@ -264,17 +264,17 @@ fn the_watchdog_replaces_a_daemon_that_hangs() {
 }
 
 #[test]
-fn the_units_are_sound() {
-    let stage = Stage::new();
-    let units = stage.scratch("units");
+fn the_units_pass_systemd_analyze() {
+    let test_dir = TestDir::new();
+    let units = test_dir.scratch("units");
     std::fs::create_dir_all(&units).unwrap();
     for unit in ["flying-passenger.service", "flying-passenger.socket"] {
         let text = std::fs::read_to_string(workspace().join("daemon/systemd").join(unit)).unwrap();
-        let program = stage::binary("flying-passenger").display().to_string();
+        let program = test_support::binary("flying-passenger").display().to_string();
         std::fs::write(units.join(unit), text.replace("/usr/sbin/flying-passenger", &program)).unwrap();
     }
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {
-        return skipped("the_units_are_sound", "systemd-analyze is not installed");
+        return skipped("the_units_pass_systemd_analyze", "systemd-analyze is not installed");
     }
     let analyze = |arguments: &[&str]| {
         let output = Command::new("systemd-analyze").args(arguments).current_dir(&units).output().unwrap();
@@ -283,13 +283,13 @@ fn the_units_are_sound() {
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout),
         )
     };
-    let (sound, told) =
+    let (sound, reported) =
         analyze(&["verify", "--man=no", "./flying-passenger.service", "./flying-passenger.socket"]);
     // Units of other packages, which the service is ordered after, may be faulty.
-    let ours: Vec<&str> = told.lines().filter(|line| line.contains("flying-passenger")).collect();
-    assert!(sound && ours.is_empty(), "{told}");
+    let ours: Vec<&str> = reported.lines().filter(|line| line.contains("flying-passenger")).collect();
+    assert!(sound && ours.is_empty(), "{reported}");
     // The exposure that docs/SYSTEMD.md states, times ten.
-    let (sound, told) =
+    let (sound, reported) =
         analyze(&["security", "--offline=true", "--threshold=65", "./flying-passenger.service"]);
-    assert!(sound, "{told}");
+    assert!(sound, "{reported}");
 }

@@ -1,6 +1,6 @@
 //! The packages on a machine where systemd does not manage the daemon: started by hand in the background, and by runit.
 
-use stage::{eventually, require_debian_package};
+use test_support::{eventually, require_debian_package};
 
 use crate::systemd::{Machine, can_boot};
 
@@ -38,7 +38,7 @@ fn the_daemon_is_run_by_hand_where_its_packages_are() {
     assert!(machine.sh("cat /var/log/flying-passenger.log").contains("up and listening"));
 
     machine.sh("mv /var/log/flying-passenger.log /var/log/flying-passenger.log.1; kill -USR1 $(cat /run/flying-passenger.pid)");
-    eventually("the log is opened anew", || {
+    eventually("the log is reopened", || {
         machine.sh("cat /var/log/flying-passenger.log 2> /dev/null || true").contains("the log is now")
     });
     machine.sh("kill $(cat /run/flying-passenger.pid)");

@@ -1,22 +1,24 @@
 //! Two hundred busy processes and a full queue: every tool lists all of them.
 
-use stage::{Connection, DaemonBuilder, Language, ONE_APP, Request, Stage, eventually, is_root};
+use test_support::{
+    Connection, DaemonBuilder, Language, ONE_APP_CONF, Request, TestDir, eventually, is_root,
+};
 
 const PROCESSES: usize = 200;
 const QUEUE: usize = 50;
 
 #[test]
 fn two_hundred_busy_processes_are_listed_by_every_tool() {
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Python);
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Python);
     let flags = [format!("--max-pool-size={PROCESSES}")];
-    let daemon = flags.iter().map(String::as_str).fold(stage.daemon(), DaemonBuilder::flag).start();
+    let daemon = flags.iter().map(String::as_str).fold(test_dir.daemon(), DaemonBuilder::flag).start();
     let lines = format!(
         "passenger_spawn_method smart; passenger_min_instances {PROCESSES}; passenger_max_request_queue_size {QUEUE};"
     );
     let conf =
-        ONE_APP.replace("worker_connections 512", "worker_connections 2048").replace("%%APP%%", &lines);
-    let nginx = stage.nginx(&conf).start();
+        ONE_APP_CONF.replace("worker_connections 512", "worker_connections 2048").replace("%%APP%%", &lines);
+    let nginx = test_dir.nginx(&conf).start();
     nginx.get("/pid").expect(200);
     eventually("all processes are there", || daemon.app_pids().len() == PROCESSES);
     let clients = |count: usize| -> Vec<Connection> {
@@ -66,7 +68,7 @@ fn two_hundred_busy_processes_are_listed_by_every_tool() {
     assert!(tool("passenger-config", &["list-instances"]).contains(&daemon.pid().to_string()));
     assert!(tool("passenger-config", &["settings"]).contains("max_pool_size"));
 
-    stage.open_gate("gate");
+    test_dir.open_gate("gate");
     for client in busy.iter_mut().chain(&mut waiting) {
         client.read_response().expect(200);
     }

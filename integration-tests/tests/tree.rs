@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stage::workspace;
+use test_support::workspace;
 
-const ROOMS: [&str; 3] = ["ngx-module/src/ffi", "daemon/common/src/sys", "daemon/router/src/sys"];
+const UNSAFE_DIRECTORIES: [&str; 3] =
+    ["ngx-module/src/ffi", "daemon/common/src/sys", "daemon/router/src/sys"];
 
 #[test]
-fn unsafe_stays_in_its_two_rooms() {
-    let outside = |path: &Path| !ROOMS.iter().any(|room| path.starts_with(room));
+fn unsafe_stays_in_its_directories() {
+    let outside = |path: &Path| !UNSAFE_DIRECTORIES.iter().any(|room| path.starts_with(room));
     refuse_lines("`unsafe` outside of its rooms", outside, |line| {
         let words = words(code(line));
         let uses = words
@@ -30,7 +31,7 @@ fn extern_c_stays_in_the_modules_ffi() {
 }
 
 #[test]
-fn every_unsafe_block_says_why_it_is_sound() {
+fn every_unsafe_block_has_a_safety_comment() {
     let mut missing = Vec::new();
     for path in sources("rs") {
         let text = read(&path);
@@ -39,7 +40,7 @@ fn every_unsafe_block_says_why_it_is_sound() {
             let is_block = words(code(line))
                 .windows(2)
                 .any(|pair| pair == ["unsafe", "{"] || pair == ["unsafe", "impl"]);
-            if is_block && !says_why(&lines[..=number]) {
+            if is_block && !has_safety_comment(&lines[..=number]) {
                 missing.push(format!("{}:{}", path.display(), number + 1));
             }
         }
@@ -48,14 +49,14 @@ fn every_unsafe_block_says_why_it_is_sound() {
 }
 
 #[test]
-fn every_source_file_opens_with_a_sentence() {
+fn every_source_file_starts_with_a_description() {
     let silent: Vec<PathBuf> =
         sources("rs").into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
     assert!(silent.is_empty(), "these do not open with `//!`: {silent:#?}");
 }
 
 #[test]
-fn crates_without_a_room_forbid_unsafe_code() {
+fn crates_forbid_unsafe_code() {
     assert!(read(Path::new("protocol/src/lib.rs")).contains("#![forbid(unsafe_code)]"));
     let manifest = read(Path::new("Cargo.toml"));
     assert!(manifest.contains("unsafe_code = \"deny\""));
@@ -63,7 +64,7 @@ fn crates_without_a_room_forbid_unsafe_code() {
 }
 
 /// Whether a SAFETY comment is directly above, or inside the same statement.
-fn says_why(lines_up_to_block: &[&str]) -> bool {
+fn has_safety_comment(lines_up_to_block: &[&str]) -> bool {
     const NEAR: usize = 12;
     lines_up_to_block.iter().rev().take(NEAR).any(|line| line.contains("SAFETY"))
 }

@@ -1,6 +1,6 @@
 //! A loaded module that is not used changes no byte of a response.
 
-use stage::{Connection, Nginx, Stage};
+use test_support::{Connection, Nginx, TestDir};
 
 /// No directive of ours. A comment makes the harness load the module.
 const CONF: &str = r#"
@@ -10,9 +10,9 @@ const CONF: &str = r#"
         %%HTTP%%
         server {
             listen 127.0.0.1:%%PORT%%;
-            root %%STAGE%%/app/public;
+            root %%DIR%%/app/public;
             location /told { return 200 "$uri $args $request_method\n"; }
-            location /ssi/ { ssi on; ssi_types *; alias %%STAGE%%/app/public/; }
+            location /ssi/ { ssi on; ssi_types *; alias %%DIR%%/app/public/; }
             location /gone { error_page 404 = /told; }
         }
     }
@@ -30,14 +30,14 @@ fn answers(nginx: &Nginx, bytes: &str) -> String {
 }
 
 #[test]
-fn answers_are_the_same_with_and_without_it() {
-    let stage = Stage::new();
-    stage
+fn responses_are_the_same_with_an_unused_module() {
+    let test_dir = TestDir::new();
+    test_dir
         .app("app")
         .file("public/file.txt", "0123456789")
         .file("public/page.html", "<!--#include virtual=\"/told\" -->");
-    let with = stage.nginx(&format!("{CONF}# passenger")).start();
-    let without = stage.nginx(CONF).start();
+    let with = test_dir.nginx(&format!("{CONF}# passenger")).start();
+    let without = test_dir.nginx(CONF).start();
     assert!(with.has_module() && !without.has_module());
     for path in ["/file.txt", "/told?a=b", "/ssi/page.html", "/gone", "/none", "/", "/file.txt/"] {
         for method in ["GET", "HEAD", "POST", "OPTIONS"] {

@@ -5,27 +5,29 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use stage::{FakeInstance, Stage, is_root, workspace};
+use test_support::{FakeInstance, TestDir, is_root, workspace};
 
 /// An installation of its own, which a test may break.
 struct Installed {
     usr: PathBuf,
-    stage: Stage,
+    test_dir: TestDir,
 }
 
 impl Installed {
     fn new() -> Self {
-        let stage = Stage::new();
+        let test_dir = TestDir::new();
         let mut make = Command::new("make");
-        make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", stage.path("root").display())]);
+        make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", test_dir.path("root").display())]);
         assert!(make.current_dir(workspace()).status().unwrap().success());
-        fs::create_dir(stage.path("registry")).unwrap();
-        Self { usr: stage.path("root/usr"), stage }
+        fs::create_dir(test_dir.path("registry")).unwrap();
+        Self { usr: test_dir.path("root/usr"), test_dir }
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.usr.join("bin/passenger-config"));
-        command.arg("validate-install").env("PASSENGER_INSTANCE_REGISTRY_DIR", self.stage.path("registry"));
+        command
+            .arg("validate-install")
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", self.test_dir.path("registry"));
         command
     }
 
@@ -38,21 +40,24 @@ impl Installed {
     /// It must find this wrong: the check's line with its mark, and the advice.
     #[track_caller]
     fn finds(&self, line: &str, advice: &str) {
-        let (status, told) = self.validate(&[]);
+        let (status, reported) = self.validate(&[]);
         let mark = line.chars().next_back().unwrap();
-        assert_eq!(status, if mark == '✗' { 1 } else { 2 }, "{told}");
-        let found = told.split(&format!(" * Checking {line}\n")).nth(1);
-        let found = found.unwrap_or_else(|| panic!("{line} is not in {told}"));
-        assert!(found.split(" * ").next().unwrap().contains(advice), "{advice} is not the advice: {told}");
+        assert_eq!(status, if mark == '✗' { 1 } else { 2 }, "{reported}");
+        let found = reported.split(&format!(" * Checking {line}\n")).nth(1);
+        let found = found.unwrap_or_else(|| panic!("{line} is not in {reported}"));
+        assert!(
+            found.split(" * ").next().unwrap().contains(advice),
+            "{advice} is not the advice: {reported}"
+        );
     }
 }
 
 #[test]
 fn a_whole_installation_with_a_daemon_has_no_errors() {
     let installed = Installed::new();
-    let _daemon = installed.stage.daemon().start();
-    let (status, told) = installed.validate(&["--auto"]);
-    assert!([0, 2].contains(&status) && !told.contains('✗'), "{told}");
+    let _daemon = installed.test_dir.daemon().start();
+    let (status, reported) = installed.validate(&["--auto"]);
+    assert!([0, 2].contains(&status) && !reported.contains('✗'), "{reported}");
     for line in [
         "whether all programs exist and are of one release... ✓",
         "whether apps can read the loaders... ✓",
@@ -62,11 +67,11 @@ fn a_whole_installation_with_a_daemon_has_no_errors() {
         "whether running daemons respond... ✓",
         "whether running daemons are of this release... ✓",
     ] {
-        assert!(told.contains(line), "{line} is not in {told}");
+        assert!(reported.contains(line), "{line} is not in {reported}");
     }
-    assert_eq!(told.contains("Everything looks good."), status == 0, "{told}");
+    assert_eq!(reported.contains("Everything looks good."), status == 0, "{reported}");
     let (_, short) = installed.validate(&["--no-summary"]);
-    assert!(told.trim_end().starts_with(short.trim_end()) && short.len() < told.len(), "{short}");
+    assert!(reported.trim_end().starts_with(short.trim_end()) && short.len() < reported.len(), "{short}");
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn errors_of_nginx_about_the_module_are_reported() {
 #[test]
 fn a_registry_that_others_can_write_is_an_error() {
     let installed = Installed::new();
-    fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(installed.test_dir.path("registry"), Permissions::from_mode(0o777)).unwrap();
     installed
         .finds("the directory where daemons register... ✗", "users other than its owner can write to it");
 }
@@ -127,13 +132,17 @@ fn a_registry_that_others_can_write_is_an_error() {
 #[test]
 fn unresponsive_and_outdated_daemons_are_named() {
     let installed = Installed::new();
-    let _fake = FakeInstance::answering(&installed.stage.path("registry"), 503, "{\"message\": \"not now\"}");
-    let (status, told) = installed.validate(&[]);
+    let _fake =
+        FakeInstance::answering(&installed.test_dir.path("registry"), 503, "{\"message\": \"not now\"}");
+    let (status, reported) = installed.validate(&[]);
     assert_eq!(status, 1);
-    assert!(told.contains("respond... ✗\n   FakeFake (PID ") && told.contains("): not now\n"), "{told}");
     assert!(
-        told.contains("are of this release... !\n") && told.contains("is of release 0.0.0, but "),
-        "{told}"
+        reported.contains("respond... ✗\n   FakeFake (PID ") && reported.contains("): not now\n"),
+        "{reported}"
+    );
+    assert!(
+        reported.contains("are of this release... !\n") && reported.contains("is of release 0.0.0, but "),
+        "{reported}"
     );
 }
 
@@ -141,15 +150,16 @@ fn unresponsive_and_outdated_daemons_are_named() {
 fn without_any_interpreter_it_warns() {
     let installed = Installed::new();
     let output = installed.command().env("PATH", "/nonexistent").output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
+    let reported = String::from_utf8(output.stdout).unwrap();
     assert!(
-        told.contains("for interpreters... !\n   PATH contains none of ruby, python3 and node"),
-        "{told}"
+        reported.contains("for interpreters... !\n   PATH contains none of ruby, python3 and node"),
+        "{reported}"
     );
     // nginx is looked for in other places as well.
     assert!(
-        told.contains("whether nginx loads the module... ✓") || stage::nginx_binary().starts_with("/opt"),
-        "{told}"
+        reported.contains("whether nginx loads the module... ✓")
+            || test_support::nginx_binary().starts_with("/opt"),
+        "{reported}"
     );
 }
 
@@ -162,7 +172,7 @@ fn a_terminal_has_colours_unless_disabled() {
         let mut script = Command::new("script");
         script
             .args(["-qec", &command, "/dev/null"])
-            .env("PASSENGER_INSTANCE_REGISTRY_DIR", installed.stage.path("registry"));
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", installed.test_dir.path("registry"));
         String::from_utf8(script.output().unwrap().stdout).unwrap()
     };
     assert!(on_terminal("").contains("\x1b[32m✓\x1b[0m"));

@@ -1,6 +1,6 @@
 //! WebSockets and other upgrades: a raw tunnel through all hops.
 
-use stage::{Connection, Request, Scene, eventually, for_each_language};
+use test_support::{Connection, OneApp, Request, eventually, for_each_language};
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -8,8 +8,8 @@ const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nU
 for_each_language! {
     [node, generic]
     fn echoes_through_a_websocket(language) {
-        let scene = Scene::of(language);
-        let mut client = opened(&scene);
+        let setup = OneApp::of(language);
+        let mut client = opened(&setup);
         for turn in 0..100 {
             let text = format!("message {turn}");
             client.send(frame(1, text.as_bytes()));
@@ -21,41 +21,41 @@ for_each_language! {
 
     [node, generic]
     fn carries_bytes_sent_with_the_handshake(language) {
-        let scene = Scene::of(language);
-        let mut client = scene.nginx.connect();
+        let setup = OneApp::of(language);
+        let mut client = setup.nginx.connect();
         client.send([UPGRADE.as_bytes(), &frame(1, b"early")].concat());
         assert_eq!(client.read_head().status, 101);
         assert_eq!(client.read_exact(7), b"\x81\x05early");
     }
 
     [node, generic]
-    fn hears_that_the_other_end_has_left(language) {
-        let scene = Scene::of(language);
-        let mut client = opened(&scene);
+    fn is_notified_when_the_peer_leaves(language) {
+        let setup = OneApp::of(language);
+        let mut client = opened(&setup);
         client.send(frame(1, b"x"));
         client.read_exact(3);
         drop(client);
-        eventually("the app's end is closed", || scene.stage.scratch("websocket.closed").exists());
+        eventually("the app's end is closed", || setup.test_dir.scratch("websocket.closed").exists());
     }
 
     [node, generic]
     fn other_requests_pass_beside_a_websocket(language) {
-        let scene = Scene::of(language);
-        let mut client = opened(&scene);
-        let pid = scene.app_pid();
+        let setup = OneApp::of(language);
+        let mut client = opened(&setup);
+        let pid = setup.app_pid();
         client.send(frame(2, b"still there"));
         assert_eq!(client.read_exact(13)[2..], *b"still there");
-        assert_eq!(scene.app_pid(), pid);
+        assert_eq!(setup.app_pid(), pid);
     }
 
     [node, generic]
     fn a_reload_of_nginx_leaves_it_open(language) {
-        let scene = Scene::of(language);
-        let mut client = opened(&scene);
-        let master = scene.nginx.master();
+        let setup = OneApp::of(language);
+        let mut client = opened(&setup);
+        let master = setup.nginx.master();
         // Old workers stay as long as the tunnel does, so the harness's `reload()` would wait for ever.
         nix_hup(master);
-        eventually("a new worker is there", || scene.nginx.workers().len() > 2);
+        eventually("a new worker is there", || setup.nginx.workers().len() > 2);
         client.send(frame(1, b"survived"));
         assert_eq!(client.read_exact(10)[2..], *b"survived");
     }
@@ -65,15 +65,15 @@ for_each_language! {
 fn an_app_that_declines_an_upgrade_answers_as_usual() {
     let node =
         "require('http').createServer((q, r) => r.end('no tunnel here')).listen(process.env.PORT || 1)";
-    let scene = Scene::app("", |app| app.node(node));
-    let mut client = scene.nginx.connect();
+    let setup = OneApp::app("", |app| app.node(node));
+    let mut client = setup.nginx.connect();
     client.send(UPGRADE);
     assert_eq!(client.read_response().expect(200).text(), "no tunnel here");
-    assert_eq!(scene.nginx.send(Request::get("/")).expect(200).text(), "no tunnel here");
+    assert_eq!(setup.nginx.send(Request::get("/")).expect(200).text(), "no tunnel here");
 }
 
-fn opened(scene: &Scene) -> Connection {
-    let mut client = scene.nginx.connect();
+fn opened(setup: &OneApp) -> Connection {
+    let mut client = setup.nginx.connect();
     client.send(UPGRADE);
     let head = client.read_head();
     assert_eq!(head.status, 101);
@@ -102,9 +102,9 @@ fn no_other_protocol_and_no_other_method_is_upgraded() {
         response.end(`${request.headers.upgrade} ${request.headers.connection}`)) \
         .on('upgrade', (_, socket) => socket.end('HTTP/1.1 101 Upgraded\\r\\n\\r\\n')) \
         .listen(process.env.PORT || 1)";
-    let scene = Scene::app("", |app| app.node(ECHO));
+    let setup = OneApp::app("", |app| app.node(ECHO));
     let status = |request: &str| {
-        let mut client = scene.nginx.connect();
+        let mut client = setup.nginx.connect();
         client.send(request);
         let head = client.read_head();
         let mut body = Vec::new();

@@ -1,6 +1,6 @@
 //! WSGI as PEP 3333 specifies it, and extensions of ASGI, through nginx and the daemon.
 
-use stage::{FrameClient, Language, Request, Scene, Stage};
+use test_support::{FrameClient, Language, OneApp, Request, TestDir};
 
 const PATHS: &str = r#"
 def application(env, start):
@@ -17,18 +17,18 @@ fn the_path_is_decoded_unless_a_directive_keeps_it() {
         ("passenger_wsgi_encoded_path on;", "/a%2Fb/%C3%A9/c%20d;e"),
         ("passenger_wsgi_encoded_path on; passenger_spawn_method smart;", "/a%2Fb/%C3%A9/c%20d;e"),
     ] {
-        let scene = Scene::app(lines, |app| app.python(PATHS));
-        let text = scene.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
+        let setup = OneApp::app(lines, |app| app.python(PATHS));
+        let text = setup.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
         assert_eq!(text, format!(" {path} /a%2Fb/%C3%A9/c%20d;e?f"), "{lines}");
     }
 }
 
 #[test]
 fn a_base_uri_may_have_characters_that_clients_encode() {
-    let scene = Scene::app("passenger_base_uri '/my caf\u{e9}';", |app| app.python(PATHS));
-    std::os::unix::fs::symlink(scene.app.path("public"), scene.app.path("public/my caf\u{e9}")).unwrap();
+    let setup = OneApp::app("passenger_base_uri '/my caf\u{e9}';", |app| app.python(PATHS));
+    std::os::unix::fs::symlink(setup.app.path("public"), setup.app.path("public/my caf\u{e9}")).unwrap();
     for uri in ["/my%20caf%C3%A9/x%20y", "/%6Dy%20caf%c3%a9/x%20y"] {
-        assert_eq!(scene.nginx.get(uri).expect(200).text(), format!("/my caf\u{e9} /x y {uri}"));
+        assert_eq!(setup.nginx.get(uri).expect(200).text(), format!("/my caf\u{e9} /x y {uri}"));
     }
 }
 
@@ -48,10 +48,10 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"done"})
 "#;
     for app in [wsgi, asgi] {
-        let stage = Stage::new();
-        let app = stage.app("app").python(app);
-        let _daemon = stage.daemon().start();
-        let mut nginx = FrameClient::connect(&stage.socket());
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").python(app);
+        let _daemon = test_dir.daemon().start();
+        let mut nginx = FrameClient::connect(&test_dir.socket());
         let answer = nginx.get(app.dir(), Language::Python, "/");
         assert_eq!((&answer.interim[..], answer.text().as_str()), (&[103][..], "done"));
     }
@@ -65,8 +65,8 @@ async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": repr(scope["server"]).encode()})
 "#;
-    let scene = Scene::app("", |dir| dir.python(app));
-    let mut client = scene.nginx.connect();
+    let setup = OneApp::app("", |dir| dir.python(app));
+    let mut client = setup.nginx.connect();
     client.send("GET / HTTP/1.1\r\nHost: shop.test:odd\r\nConnection: close\r\n\r\n");
     assert_eq!(client.read_response().expect(200).text(), "('shop.test', 80)");
 }
@@ -78,9 +78,9 @@ def application(env, start):
     start("200 OK", [("Content-Type", "text/plain")])
     return (b"<" + line.strip() + b">" for line in env["wsgi.input"])
 "#;
-    let scene =
-        Scene::app("passenger_request_buffering off; passenger_buffer_response off;", |dir| dir.python(app));
-    let mut client = scene.nginx.connect();
+    let setup =
+        OneApp::app("passenger_request_buffering off; passenger_buffer_response off;", |dir| dir.python(app));
+    let mut client = setup.nginx.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
     client.send("4\r\none\n\r\n");
     client.read_until("<one>");
@@ -107,11 +107,11 @@ async def application(scope, receive, send):
 "#;
     let data: Vec<u8> = (0..5_000_000u32).map(|number| (number * 7 % 251) as u8).collect();
     for app in [wsgi, asgi] {
-        let scene = Scene::app("", |dir| dir.python(app).file("data.bin", &data));
-        let response = scene.nginx.get("/").expect(200);
+        let setup = OneApp::app("", |dir| dir.python(app).file("data.bin", &data));
+        let response = setup.nginx.get("/").expect(200);
         assert_eq!(response.header("Content-Length"), Some("5000000"));
         assert!(response.body == data, "another body");
-        assert_eq!(scene.nginx.send(Request::new("HEAD", "/")).header("Content-Length"), Some("5000000"));
+        assert_eq!(setup.nginx.send(Request::new("HEAD", "/")).header("Content-Length"), Some("5000000"));
     }
 }
 
@@ -127,9 +127,9 @@ def application(env, start):
     return [sys.executable.encode()]
 "#;
     for lines in ["", "passenger_spawn_method smart;"] {
-        let scene = Scene::app(lines, |dir| dir.python(app));
-        let interpreter = scene.app.path("interpreter");
+        let setup = OneApp::app(lines, |dir| dir.python(app));
+        let interpreter = setup.app.path("interpreter");
         std::os::unix::fs::symlink("/usr/bin/python3", &interpreter).unwrap();
-        assert_eq!(scene.nginx.get("/").expect(200).text(), interpreter.display().to_string(), "{lines}");
+        assert_eq!(setup.nginx.get("/").expect(200).text(), interpreter.display().to_string(), "{lines}");
     }
 }

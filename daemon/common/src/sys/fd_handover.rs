@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_across_the_handover() {
-        let path = std::env::temp_dir().join(format!("fp-luggage-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("fp-handover-{}", std::process::id()));
         let open = || File::options().write(true).create(true).truncate(false).open(&path).unwrap();
         let lock = Flock::lock(open(), FlockArg::LockExclusiveNonblock).unwrap();
         let mut writer = HandoverWriter::default();

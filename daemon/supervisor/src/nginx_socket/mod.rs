@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn is_created_again_when_removed_with_or_without_its_lock() {
-        let options = options("anew");
+        let options = options("recreated");
         let mut socket = NginxSocket::open(&options, 16).unwrap();
         for removed in [vec!["socket"], vec!["socket", "socket.lock"]] {
             assert_eq!(socket.look(), Found::Ours);

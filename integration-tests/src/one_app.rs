@@ -4,10 +4,10 @@ use crate::app::App;
 use crate::daemon::{Daemon, DaemonBuilder};
 use crate::language::Language;
 use crate::nginx::Nginx;
-use crate::stage::Stage;
+use crate::test_dir::TestDir;
 
 /// An nginx.conf with one app for the whole server. `%%APP%%` is replaced by more lines.
-pub const ONE_APP: &str = r#"
+pub const ONE_APP_CONF: &str = r#"
     %%GLOBALS%%
     events { worker_connections 512; }
     http {
@@ -15,7 +15,7 @@ pub const ONE_APP: &str = r#"
         passenger_fly_with %%SOCKET%%;
         server {
             listen 127.0.0.1:%%PORT%%;
-            root %%STAGE%%/app/public;
+            root %%DIR%%/app/public;
             client_max_body_size 0;
             passenger_enabled on;
             %%APP%%
@@ -23,8 +23,8 @@ pub const ONE_APP: &str = r#"
     }
 "#;
 
-/// [`ONE_APP`] with everything started. The fields are in the order in which they are dropped.
-pub struct Scene {
+/// [`ONE_APP_CONF`] with everything started. The fields are in the order in which they are dropped.
+pub struct OneApp {
     /// The nginx in front of the app.
     pub nginx: Nginx,
     /// The daemon.
@@ -32,37 +32,37 @@ pub struct Scene {
     /// The app.
     pub app: App,
     /// The test's directory.
-    pub stage: Stage,
+    pub test_dir: TestDir,
 }
 
-impl Scene {
+impl OneApp {
     /// Starts the standard app of a language.
     pub fn of(language: Language) -> Self {
         Self::with(language, "", |daemon| daemon)
     }
 
-    /// As [`Scene::of`], with more lines of configuration and flags for the daemon.
+    /// As [`OneApp::of`], with more lines of configuration and flags for the daemon.
     pub fn with(language: Language, lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Self {
         let lines = format!("{} {lines}", language.directives());
-        Self::set(&lines, flags, |app| app.standard(language))
+        Self::custom(&lines, flags, |app| app.standard(language))
     }
 
     /// Starts an app that `fill` writes, with more lines of configuration.
     pub fn app(lines: &str, fill: impl FnOnce(App) -> App) -> Self {
-        Self::set(lines, |daemon| daemon, fill)
+        Self::custom(lines, |daemon| daemon, fill)
     }
 
     /// The general case.
-    pub fn set(
+    pub fn custom(
         lines: &str,
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
         fill: impl FnOnce(App) -> App,
     ) -> Self {
-        let stage = Stage::new();
-        let app = fill(stage.app("app"));
-        let daemon = flags(stage.daemon()).start();
-        let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", lines)).start();
-        Self { nginx, daemon, app, stage }
+        let test_dir = TestDir::new();
+        let app = fill(test_dir.app("app"));
+        let daemon = flags(test_dir.daemon()).start();
+        let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", lines)).start();
+        Self { nginx, daemon, app, test_dir }
     }
 
     /// The PID of the process that answers.

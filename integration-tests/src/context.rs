@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use crate::ports::Port;
 use crate::{logs, process};
 
-static STAGES: AtomicU32 = AtomicU32::new(0);
+static TEST_DIRS: AtomicU32 = AtomicU32::new(0);
 
 /// The shared state of everything that a test starts. Dropping the last reference runs the checks.
-pub(crate) struct Backstage {
+pub(crate) struct TestContext {
     pub(crate) dir: PathBuf,
     mark: String,
     test: String,
@@ -25,19 +25,19 @@ pub(crate) struct Backstage {
     pub(crate) expected: Mutex<Vec<String>>,
 }
 
-impl Backstage {
+impl TestContext {
     /// Creates an empty directory; nothing is started.
     pub(crate) fn new() -> Self {
-        let number = STAGES.fetch_add(1, Ordering::Relaxed);
+        let number = TEST_DIRS.fetch_add(1, Ordering::Relaxed);
         // Short, because the path of a unix socket has at most 107 bytes.
         let dir = std::env::temp_dir().join(format!("fp.{}.{number}", std::process::id()));
-        let _left_by_an_earlier_process = fs::remove_dir_all(&dir);
+        let _remains_of_an_earlier_process = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("scratch")).expect("cannot create the stage's directory");
         // Apps run as other users, which must be able to enter it and to write to `scratch`.
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(dir.join("scratch"), Permissions::from_mode(0o1777)).unwrap();
         Self {
-            mark: format!("FLYING_PASSENGER_STAGE={}", dir.display()),
+            mark: format!("FLYING_PASSENGER_TEST_DIR={}", dir.display()),
             test: thread::current().name().unwrap_or("a test").to_owned(),
             dir,
             ports: Mutex::default(),
@@ -71,10 +71,10 @@ impl Backstage {
     }
 
     pub(crate) fn processes(&self) -> Vec<u32> {
-        process::below(&self.groups.lock().unwrap(), &self.mark, &self.dir)
+        process::started_by(&self.groups.lock().unwrap(), &self.mark, &self.dir)
     }
 
-    fn end_everything(&self) {
+    fn kill_processes(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let left = self.processes();
@@ -87,7 +87,7 @@ impl Backstage {
     }
 
     /// The processes that still run some time after everything was stopped.
-    fn left_behind(&self) -> Vec<String> {
+    fn remaining_processes(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let left = self.processes();
@@ -104,20 +104,20 @@ impl Backstage {
     }
 }
 
-impl Drop for Backstage {
+impl Drop for TestContext {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.end_everything();
+            self.kill_processes();
             self.report();
             return;
         }
-        let left = self.left_behind();
+        let left = self.remaining_processes();
         let lines = logs::alarming_lines(&self.logs.lock().unwrap(), &self.expected.lock().unwrap());
         if left.is_empty() && lines.is_empty() {
             let _a_straggling_file_is_no_failure = fs::remove_dir_all(&self.dir);
             return;
         }
-        self.end_everything();
+        self.kill_processes();
         self.report();
         assert!(left.is_empty(), "processes were left behind: {left:#?}");
         panic!("alarming lines in the logs: {lines:#?}");

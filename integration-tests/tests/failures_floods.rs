@@ -1,27 +1,29 @@
-//! Bad nights: floods of connections, output or requests. Other apps are not affected, and status and log name the cause.
+//! Failures: floods of connections, output or requests. Other apps are not affected, and status and log name the cause.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use stage::{Language, Neighbours, ONE_APP, Request, Scene, Stage, eventually, eventually_within};
+use test_support::{
+    Language, ONE_APP_CONF, OneApp, Request, TestDir, TwoApps, eventually, eventually_within,
+};
 
 #[test]
-fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
-    let scene = Scene::of(Language::Ruby);
-    let pid = scene.app_pid();
-    let path = scene.daemon.admin_socket();
-    let before = stage::open_descriptors(scene.daemon.router());
+fn a_flood_on_the_admin_socket_does_not_affect_requests() {
+    let setup = OneApp::of(Language::Ruby);
+    let pid = setup.app_pid();
+    let path = setup.daemon.admin_socket();
+    let before = test_support::open_descriptors(setup.daemon.router());
     // They say nothing, and stay.
     let mut flood: Vec<_> = (0..2000).filter_map(|_| UnixStream::connect(&path).ok()).collect();
     assert!(flood.len() > 1500, "only {} got in", flood.len());
-    assert_eq!(scene.app_pid(), pid);
+    assert_eq!(setup.app_pid(), pid);
     eventually("the router has closed most of them", || {
-        stage::open_descriptors(scene.daemon.router()) < before + 100
+        test_support::open_descriptors(setup.daemon.router()) < before + 100
     });
-    assert_eq!(scene.app_pid(), pid);
+    assert_eq!(setup.app_pid(), pid);
     // The same user has its places back when they are free.
     flood.clear();
-    eventually("tools are answered", || scene.daemon.tool("passenger-status", &[]).status.success());
+    eventually("tools are answered", || setup.daemon.tool("passenger-status", &[]).status.success());
 }
 
 /// Writes as fast as the daemon reads, until it has written 200 MB.
@@ -41,78 +43,78 @@ def application(environ, start_response):
 ";
 
 #[test]
-fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
+fn a_flood_on_standard_error_does_not_affect_other_apps() {
     let unlimited = "--app-output-limit=0";
-    let scene = Neighbours::new("", |daemon| daemon.flag(unlimited), |app| app.python(FLOOD));
-    let log = scene.stage.path("daemon.log");
+    let setup = TwoApps::new("", |daemon| daemon.flag(unlimited), |app| app.python(FLOOD));
+    let log = setup.test_dir.path("daemon.log");
     let length = || std::fs::metadata(&log).unwrap().len();
-    scene.nginx.get("/bad/").expect(200);
+    setup.nginx.get("/bad/").expect(200);
     let quiet = length();
-    let mut flood = scene.ask("/bad/pour");
+    let mut flood = setup.ask("/bad/pour");
     flood.read_response().expect(200);
     eventually("it pours", || length() > quiet + (1 << 20));
     let (mut answers, mut most) = (0, 0);
     eventually("most of it is poured", || {
         let before = length();
-        scene.good_one_serves();
+        setup.good_app_serves();
         most = most.max(length() - before);
         answers += 1;
         assert!(
-            stage::Memory::resident_kib(scene.daemon.router()) < 64 * 1024,
+            test_support::Memory::resident_kib(setup.daemon.router()) < 64 * 1024,
             "the router keeps none of it"
         );
         length() >= quiet + 190_000_000
     });
     // The waiting time of a client, measured by the lines logged meanwhile: about 100 MB/s.
     assert!(answers > 20 && most < 16_000_000, "{answers} answers, {most} bytes during one of them");
-    scene.daemon.logs_eventually("poured out");
+    setup.daemon.logs_eventually("poured out");
 }
 
 #[test]
-fn what_an_app_prints_above_its_limit_is_counted_and_not_logged() {
-    let scene = Neighbours::new("", |daemon| daemon, |app| app.python(FLOOD));
-    scene.nginx.get("/bad/").expect(200);
-    let mut flood = scene.ask("/bad/pour");
+fn output_above_the_limit_is_counted_and_not_logged() {
+    let setup = TwoApps::new("", |daemon| daemon, |app| app.python(FLOOD));
+    setup.nginx.get("/bad/").expect(200);
+    let mut flood = setup.ask("/bad/pour");
     flood.read_response().expect(200);
-    let name = scene.bad_name();
-    scene.daemon.logs_eventually(&format!("app {name}: it prints more than 10000 lines in 30 s"));
+    let name = setup.bad_group();
+    setup.daemon.logs_eventually(&format!("app {name}: it prints more than 10000 lines in 30 s"));
     for _ in 0..20 {
-        scene.good_one_serves();
+        setup.good_app_serves();
     }
-    let log = scene.daemon.log();
+    let log = setup.daemon.log();
     assert!(log.len() < 20_000_000, "{} bytes of log", log.len());
-    let counted = || scene.daemon.log().contains("lines of its output were not logged (--app-output-limit)");
+    let counted = || setup.daemon.log().contains("lines of its output were not logged (--app-output-limit)");
     eventually_within("the lines that are left out are counted", Duration::from_secs(40), counted);
-    assert!(!scene.daemon.log().contains("poured out"), "it was among those left out");
+    assert!(!setup.daemon.log().contains("poured out"), "it was among those left out");
 }
 
 #[test]
-fn a_hook_that_floods_the_log_takes_nothing_from_visitors() {
-    let scene = Neighbours::new(
+fn a_hook_that_floods_the_log_does_not_affect_requests() {
+    let setup = TwoApps::new(
         "",
         |daemon| crate::hooks::hook(daemon, "attached_process", &["flood.sh", "sign.sh"]),
         |app| app.standard(Language::Python),
     );
-    let mut bad = scene.ask("/bad/");
+    let mut bad = setup.ask("/bad/");
     let mut answers = 0;
-    let attached = [scene.stage.path("app/attached"), scene.bad.path("attached")];
+    let attached = [setup.test_dir.path("app/attached"), setup.bad.path("attached")];
     // Programs of a hook run one after the other: the flood is over then.
     eventually("both apps' processes are told of", || {
-        scene.good_one_serves();
+        setup.good_app_serves();
         answers += 1;
         attached.iter().all(|sign| sign.exists())
     });
     bad.read_response();
-    assert!(answers > 0 && scene.daemon.log().len() > 2 * 50_000_000, "{answers} answers");
+    assert!(answers > 0 && setup.daemon.log().len() > 2 * 50_000_000, "{answers} answers");
 }
 
 #[test]
-fn a_thousand_requests_wait_in_line_and_are_served() {
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Python);
-    let daemon = stage.daemon().flag("--max-pool-size=1").start();
-    let conf = ONE_APP.replace("worker_connections 512", "worker_connections 4096");
-    let nginx = stage.nginx(&conf.replace("%%APP%%", "passenger_max_request_queue_size 0;")).start();
+fn a_thousand_queued_requests_are_served() {
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Python);
+    let daemon = test_dir.daemon().flag("--max-pool-size=1").start();
+    let conf = ONE_APP_CONF.replace("worker_connections 512", "worker_connections 4096");
+    let nginx = test_dir.nginx(&conf.replace("%%APP%%", "passenger_max_request_queue_size 0;")).start();
     nginx.get("/pid").expect(200);
     let mut first = nginx.connect();
     first.send(Request::get("/wait?name=gate").bytes("close"));
@@ -128,7 +130,7 @@ fn a_thousand_requests_wait_in_line_and_are_served() {
     let shown = daemon.tool("passenger-status", &["--show=server"]).stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1001);
-    stage.open_gate("gate");
+    test_dir.open_gate("gate");
     first.read_response().expect(200);
     for client in &mut waiting {
         client.read_response().expect(200);

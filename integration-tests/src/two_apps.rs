@@ -5,11 +5,11 @@ use crate::daemon::{Daemon, DaemonBuilder};
 use crate::http::{Connection, Request};
 use crate::language::Language;
 use crate::nginx::Nginx;
-use crate::scenery::ONE_APP;
-use crate::stage::Stage;
+use crate::one_app::ONE_APP_CONF;
+use crate::test_dir::TestDir;
 
 /// The good app answers at `/`, the bad one below `/bad`.
-pub struct Neighbours {
+pub struct TwoApps {
     /// The nginx in front of both.
     pub nginx: Nginx,
     /// The daemon.
@@ -17,48 +17,48 @@ pub struct Neighbours {
     /// The app that fails.
     pub bad: App,
     /// The test's directory.
-    pub stage: Stage,
+    pub test_dir: TestDir,
     good_pid: String,
 }
 
-impl Neighbours {
+impl TwoApps {
     /// Starts both and waits until the good one answers; `lines` are those of the bad one's location.
     pub fn new(
         lines: &str,
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
         fill: impl FnOnce(App) -> App,
     ) -> Self {
-        Self::on(Stage::new(), lines, flags, fill)
+        Self::on(TestDir::new(), lines, flags, fill)
     }
 
     /// As [`new`](Self::new), in an existing test directory.
     pub fn on(
-        stage: Stage,
+        test_dir: TestDir,
         lines: &str,
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
         fill: impl FnOnce(App) -> App,
     ) -> Self {
-        stage.app("app").standard(Language::Ruby);
-        let bad = fill(stage.app("bad"));
-        let daemon = flags(stage.daemon()).start();
-        let location = format!("location /bad {{ root %%STAGE%%/bad/public; {lines} }}");
-        let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", &location)).start();
+        test_dir.app("app").standard(Language::Ruby);
+        let bad = fill(test_dir.app("bad"));
+        let daemon = flags(test_dir.daemon()).start();
+        let location = format!("location /bad {{ root %%DIR%%/bad/public; {lines} }}");
+        let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", &location)).start();
         let good_pid = nginx.get("/pid").expect(200).text().to_owned();
-        Self { nginx, daemon, bad, stage, good_pid }
+        Self { nginx, daemon, bad, test_dir, good_pid }
     }
 
     /// Asserts that the good app answers, from its first process.
     #[track_caller]
-    pub fn good_one_serves(&self) {
+    pub fn good_app_serves(&self) {
         assert_eq!(self.nginx.get("/pid").expect(200).text(), self.good_pid);
     }
 
     /// Restarts the good app, which needs the supervisor, and asserts that another process answers. Afterwards
-    /// [its first process](Self::good_one_serves) is gone.
+    /// [its first process](Self::good_app_serves) is gone.
     #[track_caller]
-    pub fn good_one_restarts(&self) {
+    pub fn good_app_restarts(&self) {
         let before = self.nginx.get("/pid").expect(200).text().to_owned();
-        let root = self.stage.path("app").display().to_string();
+        let root = self.test_dir.path("app").display().to_string();
         let output = self.daemon.tool("passenger-config", &["restart-app", &root]);
         assert!(output.status.success(), "{output:?}");
         assert_ne!(self.nginx.get("/pid").expect(200).text(), before);
@@ -72,7 +72,7 @@ impl Neighbours {
     }
 
     /// The name of the bad app's group.
-    pub fn bad_name(&self) -> String {
+    pub fn bad_group(&self) -> String {
         format!("{} (production)", self.bad.dir().display())
     }
 
@@ -84,7 +84,7 @@ impl Neighbours {
 
     /// Restarts the bad app.
     #[track_caller]
-    pub fn restart_bad_one(&self) {
+    pub fn restart_bad_app(&self) {
         let root = self.bad.dir().display().to_string();
         let output = self.daemon.tool("passenger-config", &["restart-app", &root]);
         assert!(output.status.success(), "{output:?}");

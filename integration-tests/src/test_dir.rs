@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::backstage::Backstage;
 use crate::chromium::Chromium;
+use crate::context::TestContext;
 use crate::daemon::DaemonBuilder;
 use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
@@ -14,17 +14,17 @@ use crate::root::make_router_user;
 use crate::runit::Runit;
 
 /// A test's directory. Removed when the test passes; kept, with its logs printed, when it fails.
-pub struct Stage {
-    inner: Arc<Backstage>,
+pub struct TestDir {
+    inner: Arc<TestContext>,
 }
 
-impl Stage {
+impl TestDir {
     /// Creates an empty directory.
     #[allow(clippy::new_without_default, reason = "it creates a directory")]
     pub fn new() -> Self {
         make_router_user();
         raise_open_files();
-        Self { inner: Arc::new(Backstage::new()) }
+        Self { inner: Arc::new(TestContext::new()) }
     }
 
     /// The path of the directory.

@@ -1,21 +1,21 @@
-//! Bad nights: no descriptors are left. New connections wait, none is closed, and status and log name the cause.
+//! Failures: no descriptors are left. New connections wait, none is closed, and status and log name the cause.
 
-use stage::{
-    Connection, DaemonBuilder, Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language,
-    open_descriptors, stays,
+use test_support::{
+    Connection, DaemonBuilder, Language, ONE_APP_CONF, OneApp, Request, TestDir, eventually,
+    for_each_language, open_descriptors, stays,
 };
 
 const TOLD: &str = "nearly all of the router's 64 file descriptors are in use: connections from nginx wait until some are free";
 
 /// A daemon that may have 64 files open, and an app that answers any number of requests at a time.
-fn scarce(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Scene {
+fn scarce(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> OneApp {
     let lines = format!("passenger_max_request_queue_size 0; {lines}");
-    Scene::with(Language::Node, &lines, |daemon| flags(daemon.flag("--core-file-descriptor-ulimit=64")))
+    OneApp::with(Language::Node, &lines, |daemon| flags(daemon.flag("--core-file-descriptor-ulimit=64")))
 }
 
-fn clients(scene: &Scene, path: &str, count: usize) -> Vec<Connection> {
+fn clients(setup: &OneApp, path: &str, count: usize) -> Vec<Connection> {
     let client = |_| {
-        let mut client = scene.nginx.connect();
+        let mut client = setup.nginx.connect();
         client.send(Request::get(path).bytes("close"));
         client
     };
@@ -24,32 +24,32 @@ fn clients(scene: &Scene, path: &str, count: usize) -> Vec<Connection> {
 
 #[test]
 fn more_connections_than_descriptors_wait_and_are_answered() {
-    let scene = scarce("", |daemon| daemon);
-    let pid = scene.app_pid();
-    let mut clients = clients(&scene, "/wait?name=gate", 150);
-    eventually("the status tells", || scene.daemon.status().contains(&format!("Trouble       : {TOLD}")));
-    if stage::is_root() {
-        let open = open_descriptors(scene.daemon.router());
+    let setup = scarce("", |daemon| daemon);
+    let pid = setup.app_pid();
+    let mut clients = clients(&setup, "/wait?name=gate", 150);
+    eventually("the status tells", || setup.daemon.status().contains(&format!("Trouble       : {TOLD}")));
+    if test_support::is_root() {
+        let open = open_descriptors(setup.daemon.router());
         assert!(open < 64, "{open} descriptors are open: none would be left for tools");
     }
-    scene.stage.open_gate("gate");
+    setup.test_dir.open_gate("gate");
     for client in &mut clients {
         assert_eq!(client.read_response().expect(200).text(), pid.to_string());
     }
-    eventually("the status is content", || !scene.daemon.status().contains("Trouble"));
-    let log = scene.daemon.log();
+    eventually("the status is content", || !setup.daemon.status().contains("Trouble"));
+    let log = setup.daemon.log();
     assert!(log.matches(TOLD).count() <= 4, "beginning and end, and not every connection:\n{log}");
-    scene.daemon.logs_eventually(&format!(" s: {TOLD}"));
-    assert_eq!(scene.app_pid(), pid, "no process was blamed");
+    setup.daemon.logs_eventually(&format!(" s: {TOLD}"));
+    assert_eq!(setup.app_pid(), pid, "no process was blamed");
 }
 
 #[test]
-fn answers_for_slow_clients_are_not_cut_for_want_of_descriptors() {
-    let scene = scarce("", |daemon| daemon);
-    scene.app_pid();
-    let mut clients = clients(&scene, "/download?mb=4", 40);
+fn a_lack_of_descriptors_truncates_no_response() {
+    let setup = scarce("", |daemon| daemon);
+    setup.app_pid();
+    let mut clients = clients(&setup, "/download?mb=4", 40);
     // Nobody has read anything until then.
-    eventually("descriptors are scarce", || scene.daemon.log().contains(TOLD));
+    eventually("descriptors are scarce", || setup.daemon.log().contains(TOLD));
     let read = |client: &mut Connection| {
         let response = client.read_response().expect(200);
         assert!(response.complete && response.body.len() == 4 << 20, "{} bytes", response.body.len());
@@ -58,13 +58,13 @@ fn answers_for_slow_clients_are_not_cut_for_want_of_descriptors() {
 }
 
 #[test]
-fn a_process_that_cannot_be_started_for_want_of_descriptors_is_told_and_others_serve() {
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Python);
+fn a_start_without_descriptors_fails_and_others_serve() {
+    let test_dir = TestDir::new();
+    test_dir.app("app").standard(Language::Python);
     let flags = ["--core-file-descriptor-ulimit=64", "--max-pool-size=40"];
-    let daemon = flags.into_iter().fold(stage.daemon(), DaemonBuilder::flag).start();
+    let daemon = flags.into_iter().fold(test_dir.daemon(), DaemonBuilder::flag).start();
     let lines = "passenger_python /usr/bin/python3; passenger_min_instances 40;";
-    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", lines)).start();
+    let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", lines)).start();
     nginx.get("/pid").expect(200);
     const TOLD: &str =
         "the daemon has no descriptors left for another process (--core-file-descriptor-ulimit";
@@ -112,19 +112,19 @@ end)
 
 for_each_language! {
     [ruby, python]
-    fn an_app_without_descriptors_answers_what_it_has_before_it_ends(language) {
+    fn an_app_without_descriptors_finishes_its_requests(language) {
         let lines = "passenger_concurrency_model thread; passenger_thread_count 4; passenger_max_instances 1;
             passenger_python /usr/bin/python3;";
-        let scene = Scene::app(lines, |app| {
+        let setup = OneApp::app(lines, |app| {
             let app = app.file("gate", "").file("full", "");
             let app = if language == Language::Ruby { app.ruby(RUBY_LEAK) } else { app.python(PYTHON_LEAK) };
-            if stage::is_root() { app.owned_by("games") } else { app }
+            if test_support::is_root() { app.owned_by("games") } else { app }
         });
-        let pid = scene.nginx.get("/").expect(200).text().to_owned();
-        let full = scene.app.path("full");
+        let pid = setup.nginx.get("/").expect(200).text().to_owned();
+        let full = setup.app.path("full");
         std::fs::File::options().write(true).open(&full).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         let ask = |path: &str| {
-            let mut client = scene.nginx.connect();
+            let mut client = setup.nginx.connect();
             client.send(Request::get(path).bytes("close"));
             client
         };
@@ -134,13 +134,13 @@ for_each_language! {
         });
         let mut others: Vec<_> = (0..3).map(|_| ask("/")).collect();
         stays("the process lives", std::time::Duration::from_millis(500), || {
-            stage::is_alive(pid.parse().unwrap())
+            test_support::is_alive(pid.parse().unwrap())
         });
-        std::fs::write(scene.app.path("gate"), "open").unwrap();
+        std::fs::write(setup.app.path("gate"), "open").unwrap();
         assert_eq!(leaking.read_response().expect(200).text(), pid);
         for other in &mut others {
             other.read_response().expect(200);
         }
-        eventually("another process serves", || scene.nginx.get("/").expect(200).text() != pid);
+        eventually("another process serves", || setup.nginx.get("/").expect(200).text() != pid);
     }
 }

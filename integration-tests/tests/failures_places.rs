@@ -1,10 +1,10 @@
-//! Bad nights: `/tmp` or the disk of the instance directory is full, or the owner of a port is unknown. Starts that fail
+//! Failures: `/tmp` or the disk of the instance directory is full, or the owner of a port is unknown. Starts that fail
 //! report the reason, and everything else continues.
 
 use std::fs;
 use std::process::Command;
 
-use stage::{App, Neighbours, SmallDisk, Stage, eventually, is_root, skipped, workspace};
+use test_support::{App, SmallDisk, TestDir, TwoApps, eventually, is_root, skipped, workspace};
 
 /// Listens at `$SOCKET`, or at `$PORT`, and answers with its path.
 const SERVER: &str = r#"
@@ -33,59 +33,53 @@ fn server(app: App) -> App {
 }
 
 #[test]
-fn a_tmp_that_takes_nothing_keeps_no_application_from_starting() {
+fn apps_start_although_tmp_is_full() {
     if !is_root() {
-        return skipped(
-            "a_tmp_that_takes_nothing_keeps_no_application_from_starting",
-            "only root can mount over /tmp",
-        );
+        return skipped("apps_start_although_tmp_is_full", "only root can mount over /tmp");
     }
     if workspace().starts_with("/tmp") {
-        return skipped(
-            "a_tmp_that_takes_nothing_keeps_no_application_from_starting",
-            "the program itself is below /tmp",
-        );
+        return skipped("apps_start_although_tmp_is_full", "the program itself is below /tmp");
     }
     // The test's directory is below it. There is space for that directory only; programs there cannot be executed.
     let small =
         "mount --bind \"$0\" /mnt && mount -t tmpfs -o size=4k,nr_inodes=2,noexec,mode=1777 none /tmp &&
         mkdir \"$0\" && mount --bind /mnt \"$0\" && exec \"$@\"";
-    let stage = Stage::new();
-    let dir = stage.dir().display().to_string();
+    let test_dir = TestDir::new();
+    let dir = test_dir.dir().display().to_string();
     let through = ["unshare", "--mount", "--", "sh", "-c", small, &dir];
     let lines = format!("{COMMAND} passenger_app_listen socket;");
-    let scene = Neighbours::on(stage, &lines, |daemon| daemon.through(&through), server);
-    let path = scene.nginx.get("/bad/").expect(200).text().to_owned();
+    let setup = TwoApps::on(test_dir, &lines, |daemon| daemon.through(&through), server);
+    let path = setup.nginx.get("/bad/").expect(200).text().to_owned();
     assert!(path.starts_with(&format!("{dir}/registry/")), "{path}");
-    scene.daemon.logs_eventually("for sockets of apps, using");
-    scene.daemon.logs_eventually(": No space left on device");
-    scene.good_one_restarts();
+    setup.daemon.logs_eventually("for sockets of apps, using");
+    setup.daemon.logs_eventually(": No space left on device");
+    setup.good_app_restarts();
 }
 
 #[test]
-fn a_full_disk_under_the_instance_directory_keeps_processes_from_starting_and_is_told() {
+fn a_full_instance_directory_fails_starts_and_is_reported() {
     if !is_root() {
         return skipped(
-            "a_full_disk_under_the_instance_directory_keeps_processes_from_starting_and_is_told",
+            "a_full_instance_directory_fails_starts_and_is_reported",
             "only root can mount a small disk",
         );
     }
-    let stage = Stage::new();
-    let registry = stage.path("registry");
+    let test_dir = TestDir::new();
+    let registry = test_dir.path("registry");
     fs::create_dir(&registry).unwrap();
     let disk = SmallDisk::over(&registry);
-    let scene = Neighbours::on(stage, "", |daemon| daemon, |app| app.python(PYTHON));
+    let setup = TwoApps::on(test_dir, "", |daemon| daemon, |app| app.python(PYTHON));
     let full = disk.fill_with_files();
-    scene.nginx.get("/bad/").expect(500);
-    scene.daemon.logs_eventually(&format!("cannot open a socket for the app: {}/", registry.display()));
-    scene.daemon.logs_eventually("No space left on device");
-    scene.good_one_serves();
-    scene.daemon.kill_router();
-    scene.good_one_serves();
-    assert!(scene.daemon.tool("passenger-status", &[]).status.success());
+    setup.nginx.get("/bad/").expect(500);
+    setup.daemon.logs_eventually(&format!("cannot open a socket for the app: {}/", registry.display()));
+    setup.daemon.logs_eventually("No space left on device");
+    setup.good_app_serves();
+    setup.daemon.kill_router();
+    setup.good_app_serves();
+    assert!(setup.daemon.tool("passenger-status", &[]).status.success());
     drop(full);
-    eventually("it starts when there is room", || scene.nginx.get("/bad/").status() == 200);
-    scene.good_one_serves();
+    eventually("it starts when there is room", || setup.nginx.get("/bad/").status() == 200);
+    setup.good_app_serves();
     // Before the test's directory is removed.
     drop(disk);
 }
@@ -118,35 +112,35 @@ int open64(const char *path, int flags, ...) {
 "#;
 
 /// A daemon that sees no netlink, and nothing whose path begins with `hidden`.
-fn blind(test: &str, hidden: &str) -> Option<Neighbours> {
+fn blind(test: &str, hidden: &str) -> Option<TwoApps> {
     if !is_root() {
         skipped(test, "only root can put a library before the router's");
         return None;
     }
-    let stage = Stage::new();
-    let (source, library) = (stage.path("blind.c"), stage.path("blind.so"));
+    let test_dir = TestDir::new();
+    let (source, library) = (test_dir.path("blind.c"), test_dir.path("blind.so"));
     fs::write(&source, BLIND).unwrap();
     let hidden = format!("-DPROC_NET=\"{hidden}\"");
     let built =
         Command::new("cc").args(["-shared", "-fPIC", &hidden, "-o"]).arg(&library).arg(&source).status();
     assert!(built.is_ok_and(|status| status.success()), "no library");
-    Some(Neighbours::on(stage, COMMAND, |daemon| daemon.preloading(&library), server))
+    Some(TwoApps::on(test_dir, COMMAND, |daemon| daemon.preloading(&library), server))
 }
 
 #[test]
 fn without_netlink_the_owner_of_a_port_is_read_from_proc() {
-    if let Some(scene) = blind("without_netlink_the_owner_of_a_port_is_read_from_proc", "/nowhere/") {
-        assert_eq!(scene.nginx.get("/bad/").expect(200).text(), "None");
-        scene.good_one_serves();
+    if let Some(setup) = blind("without_netlink_the_owner_of_a_port_is_read_from_proc", "/nowhere/") {
+        assert_eq!(setup.nginx.get("/bad/").expect(200).text(), "None");
+        setup.good_app_serves();
     }
 }
 
 #[test]
-fn an_application_whose_port_has_an_unknown_owner_is_told_how_to_listen() {
-    let name = "an_application_whose_port_has_an_unknown_owner_is_told_how_to_listen";
-    let Some(scene) = blind(name, "/proc/net/") else { return };
-    scene.nginx.get("/bad/").expect(500);
-    scene.daemon.logs_eventually("cannot determine the owner of the port: Address family not supported");
-    scene.daemon.logs_eventually("set \"passenger_app_listen socket\", which does not need to know it");
-    scene.good_one_restarts();
+fn an_unknown_port_owner_is_reported_with_a_remedy() {
+    let name = "an_unknown_port_owner_is_reported_with_a_remedy";
+    let Some(setup) = blind(name, "/proc/net/") else { return };
+    setup.nginx.get("/bad/").expect(500);
+    setup.daemon.logs_eventually("cannot determine the owner of the port: Address family not supported");
+    setup.daemon.logs_eventually("set \"passenger_app_listen socket\", which does not need to know it");
+    setup.good_app_restarts();
 }

@@ -13,13 +13,13 @@ use crate::ports::shared;
 pub const UPLOAD_LEN: u64 = 200 * 1024 * 1024;
 
 /// Held by a test while it transfers much data: one at a time on this machine.
-pub struct Heavy {
+pub struct Exclusive {
     _lock: Flock<File>,
 }
 
-impl Heavy {
+impl Exclusive {
     /// Waits for the lock.
-    pub fn turn() -> Self {
+    pub fn lock() -> Self {
         let path = shared("heavy.lock");
         let file = File::options().create(true).write(true).truncate(false).open(path).unwrap();
         let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
@@ -27,8 +27,8 @@ impl Heavy {
     }
 }
 
-/// A file of [`UPLOAD_LEN`] bytes that do not repeat, created once. The caller holds [`Heavy`].
-pub fn upload_file(_turn: &Heavy) -> PathBuf {
+/// A file of [`UPLOAD_LEN`] bytes that do not repeat, created once. The caller holds [`Exclusive`].
+pub fn upload_file(_exclusive: &Exclusive) -> PathBuf {
     let path = shared("upload.bin");
     if fs::metadata(&path).is_ok_and(|meta| meta.len() == UPLOAD_LEN) {
         return path;
@@ -46,8 +46,8 @@ pub fn upload_file(_turn: &Heavy) -> PathBuf {
 }
 
 /// SHA-256 of [`upload_file`], in hexadecimal.
-pub fn sha256_of_upload(turn: &Heavy) -> String {
-    let output = Command::new("sha256sum").arg(upload_file(turn)).output().expect("coreutils has sha256sum");
+pub fn sha256_of_upload(lock: &Exclusive) -> String {
+    let output = Command::new("sha256sum").arg(upload_file(lock)).output().expect("coreutils has sha256sum");
     let text = String::from_utf8(output.stdout).unwrap();
     text.split_whitespace().next().unwrap().to_owned()
 }
