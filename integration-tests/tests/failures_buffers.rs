@@ -30,7 +30,7 @@ fn a_full_buffer_disk_delays_slow_responses_and_is_reported() {
         disk.path().display()
     );
     setup.daemon.logs_eventually(&reported);
-    let shown = format!("Trouble       : {reported}");
+    let shown = format!("Problem       : {reported}");
     eventually("the status tells", || setup.daemon.status().contains(&shown));
     setup.good_app_serves();
     let expected: Vec<u8> = (0..SIZE / 4).flat_map(u32::to_ne_bytes).collect();
@@ -40,6 +40,6 @@ fn a_full_buffer_disk_delays_slow_responses_and_is_reported() {
         setup.good_app_serves();
     }
     assert_eq!(setup.daemon.log().matches(&reported).count(), 1, "it is told once");
-    eventually("the status is content", || !setup.daemon.status().contains("Trouble"));
+    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
     setup.daemon.logs_eventually(&format!(" s: {reported}"));
 }

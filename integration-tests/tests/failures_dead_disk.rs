@@ -36,13 +36,13 @@ fn a_dead_disk_under_restart_files_blocks_no_request() {
     let pid = visitor.read_response().expect(200).text().to_owned();
     let reported = format!("{} does not answer: the file system hangs", far.display());
     setup.daemon.logs_eventually(&reported);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Trouble       : {reported}")));
+    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {reported}")));
     assert_eq!(setup.nginx.get("/bad/").expect(200).text(), pid, "it is not looked at again and again");
     assert_eq!(setup.daemon.log().matches(&reported).count(), 1);
 
     disk.restore();
     setup.daemon.logs_eventually(&format!("{} answers again", far.display()));
-    eventually("the status tells no more", || !setup.daemon.status().contains("Trouble"));
+    eventually("the status tells no more", || !setup.daemon.status().contains("Problem"));
     std::fs::write(far.join("restart.txt"), "").unwrap();
     eventually("its files restart it", || setup.nginx.get("/bad/").expect(200).text() != pid);
 }

@@ -27,7 +27,7 @@ fn more_connections_than_descriptors_wait_and_are_answered() {
     let setup = scarce("", |daemon| daemon);
     let pid = setup.app_pid();
     let mut clients = clients(&setup, "/wait?name=gate", 150);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Trouble       : {TOLD}")));
+    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {TOLD}")));
     if test_support::is_root() {
         let open = open_descriptors(setup.daemon.router());
         assert!(open < 64, "{open} descriptors are open: none would be left for tools");
@@ -36,7 +36,7 @@ fn more_connections_than_descriptors_wait_and_are_answered() {
     for client in &mut clients {
         assert_eq!(client.read_response().expect(200).text(), pid.to_string());
     }
-    eventually("the status is content", || !setup.daemon.status().contains("Trouble"));
+    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
     let log = setup.daemon.log();
     assert!(log.matches(TOLD).count() <= 4, "beginning and end, and not every connection:\n{log}");
     setup.daemon.logs_eventually(&format!(" s: {TOLD}"));

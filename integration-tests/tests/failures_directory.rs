@@ -32,7 +32,7 @@ fn a_hanging_directory_service_blocks_only_its_users() {
     );
     setup.daemon.logs_eventually(&format!("could not be started: {reported}"));
     assert!(
-        setup.daemon.status().contains(&format!("Trouble       : {reported}")),
+        setup.daemon.status().contains(&format!("Problem       : {reported}")),
         "{}",
         setup.daemon.status()
     );

@@ -17,7 +17,7 @@ def application(environ, start_response):
     return [str(os.getpid()).encode()]
 ";
 
-const HANGS: &str = "Trouble       : the log hangs: it accepted nothing for 2 seconds (a disk that hangs, or a pipe that is not \
+const HANGS: &str = "Problem       : the log hangs: it accepted nothing for 2 seconds (a disk that hangs, or a pipe that is not \
                      read)";
 const LOST: &str = "could not be written to the log: it accepted nothing for 2 seconds";
 
@@ -54,7 +54,7 @@ fn an_unread_log_pipe_blocks_nothing() {
     test_support::signal(reader, Signal::SIGSTOP);
     nobody_waits(&setup);
     test_support::signal(reader, Signal::SIGCONT);
-    eventually("the status tells no more", || !setup.daemon.status().contains("Trouble"));
+    eventually("the status tells no more", || !setup.daemon.status().contains("Problem"));
     setup.daemon.logs_eventually(LOST);
     setup.nginx.get("/bad/").expect(200);
 }
@@ -105,7 +105,7 @@ fn a_hanging_log_disk_blocks_nothing() {
     let reported = setup.daemon.tool("passenger-config", &["reopen-logs"]);
     assert!(reported.status.success(), "{reported:?}");
     setup.daemon.logs_eventually("the log is now");
-    assert!(!setup.daemon.status().contains("Trouble"), "{}", setup.daemon.status());
+    assert!(!setup.daemon.status().contains("Problem"), "{}", setup.daemon.status());
 }
 
 #[test]

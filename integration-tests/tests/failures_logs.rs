@@ -33,7 +33,7 @@ fn a_missing_log_directory_is_reported_and_stops_nothing() {
     assert!(String::from_utf8_lossy(&reported.stderr).contains(&sentence), "{reported:?}");
     eventually("the old log has it", || old().contains(&sentence));
     assert!(
-        setup.daemon.status().contains(&format!("Trouble       : {sentence}")),
+        setup.daemon.status().contains(&format!("Problem       : {sentence}")),
         "{}",
         setup.daemon.status()
     );
@@ -44,13 +44,13 @@ fn a_missing_log_directory_is_reported_and_stops_nothing() {
     // The next router knows as well.
     setup.daemon.kill_router();
     eventually("another router is there", || setup.daemon.tool("passenger-status", &[]).status.success());
-    assert!(setup.daemon.status().contains("Trouble       : the log file"), "{}", setup.daemon.status());
+    assert!(setup.daemon.status().contains("Problem       : the log file"), "{}", setup.daemon.status());
 
     fs::create_dir(&logs).unwrap();
     let reported = setup.daemon.tool("passenger-config", &["reopen-logs"]);
     assert!(reported.status.success(), "{reported:?}");
     setup.daemon.logs_eventually("the log is now");
-    assert!(!setup.daemon.status().contains("Trouble"), "{}", setup.daemon.status());
+    assert!(!setup.daemon.status().contains("Problem"), "{}", setup.daemon.status());
     assert_eq!(setup.app_pid(), pid);
 }
 
@@ -93,7 +93,7 @@ fn a_full_log_disk_stops_nothing_and_is_in_the_status() {
         restart();
         assert_ne!(setup.app_pid(), pid, "apps start and stop while nothing can be logged");
         let status = setup.daemon.status();
-        let line = status.lines().find(|line| line.starts_with("Trouble       : ")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("Problem       : ")).unwrap_or_default();
         line.contains(" could not be written to the log: No space left on device (os error 28)")
     });
     assert!(length() <= full.next_multiple_of(4096), "the disk was full");
@@ -101,5 +101,5 @@ fn a_full_log_disk_stops_nothing_and_is_in_the_status() {
     restart();
     setup.app_pid();
     setup.daemon.logs_eventually(" could not be written to the log: No space left on device");
-    assert!(!setup.daemon.status().contains("Trouble"), "{}", setup.daemon.status());
+    assert!(!setup.daemon.status().contains("Problem"), "{}", setup.daemon.status());
 }

@@ -49,7 +49,7 @@ fn a_removed_socket_is_created_again_and_requests_go_on() {
     setup.daemon.kill_router();
     let now = setup.app_pid();
     assert!([pid, other].contains(&now), "the next router listens there, too");
-    assert!(!setup.daemon.status().contains("Trouble"), "{}", setup.daemon.status());
+    assert!(!setup.daemon.status().contains("Problem"), "{}", setup.daemon.status());
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn a_socket_is_created_again_with_its_directory() {
         directory.display()
     );
     setup.daemon.logs_eventually(&sentence);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Trouble       : {sentence}")));
+    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {sentence}")));
     fs::create_dir(&directory).unwrap();
     eventually("the socket is there again", || directory.join("socket").exists());
     setup.nginx.reload();
     assert_eq!(setup.app_pid(), pid);
-    eventually("the status is content", || !setup.daemon.status().contains("Trouble"));
+    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
     assert_eq!(setup.daemon.log().matches(&sentence).count(), 1, "it was told once");
 }
 
@@ -97,7 +97,7 @@ fn a_removed_socket_of_the_service_manager_is_reported() {
     let daemon = test_dir.daemon().activated(test_dir.socket()).start();
     fs::remove_file(test_dir.socket()).unwrap();
     daemon.logs_eventually("again: with systemd, restart the .socket unit");
-    eventually("the status tells", || daemon.status().contains("Trouble       : nginx cannot find"));
+    eventually("the status tells", || daemon.status().contains("Problem       : nginx cannot find"));
     assert!(!test_dir.socket().exists(), "it is not the daemon's to make");
 }
 

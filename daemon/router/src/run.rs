@@ -58,7 +58,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
-            Notice::Trouble { trouble, what } => router.troubles.set(trouble, what),
+            Notice::Problem { problem, what } => router.problems.set(problem, what),
             Notice::Ping => answer_ping(router),
             Notice::Retire { limit } => shut_down(router, limit, Processes::HandOver),
             Notice::ShutDown { limit } => shut_down(router, limit, Processes::End),
@@ -85,7 +85,7 @@ fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
 }
 
 fn answer_ping(router: &RouterState) {
-    router.troubles.expire();
+    router.problems.expire();
     if router.supervisor.order(&Order::Pong).is_err() {
         warn!("the supervisor cannot be told that the router works");
     }

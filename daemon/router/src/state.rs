@@ -13,7 +13,7 @@ use super::connections::ConnectionTracker;
 use super::dispatch::Dispatcher;
 use super::metrics::active_requests::ActiveRequests;
 use super::metrics::page_cache::PageCache;
-use super::metrics::troubles::Troubles;
+use super::metrics::problems::Problems;
 use super::nginx::incomplete_frames::Incomplete;
 use super::nginx_conn::tunnel_share::Tunnels;
 use super::options::Globals;
@@ -52,7 +52,7 @@ pub(crate) struct RouterState {
     pub(crate) active_requests: ActiveRequests,
     pub(super) app_logs: Rc<AppLogs>,
     pub(crate) page_cache: PageCache,
-    pub(crate) troubles: Rc<Troubles>,
+    pub(crate) problems: Rc<Problems>,
     pub(crate) tunnels: Tunnels,
     /// Limits log messages about requests that got no process.
     pub(crate) refusals: Rc<LogLimit>,
@@ -96,10 +96,10 @@ impl RouterState {
             drain_limit,
         );
         let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
-        let troubles = Rc::new(Troubles::new(&config.troubles));
-        let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
+        let problems = Rc::new(Problems::new(&config.problems));
+        let backlog = RefCell::new(Rc::new(globals.backlog(problems.clone())));
         Rc::new(Self {
-            troubles,
+            problems,
             config,
             globals,
             routes,
@@ -148,7 +148,7 @@ impl RouterState {
         log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.update(|pool, now| pool.set_limits(self.globals.limits(), now));
         self.restarts.set_throttle(self.globals.stat_throttle());
-        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.troubles.clone()));
+        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.problems.clone()));
         self.supervisor.send(&Order::Adjust(Box::new(self.globals.adjustment())));
     }
 

@@ -20,7 +20,7 @@ use super::stat_workers::StatWorkers;
 use super::stat_workers::pending::PendingAction;
 use common::config::Options;
 use common::instance::Instance;
-use common::link::{Notice, ProcessId, Trouble};
+use common::link::{Notice, Problem, ProcessId};
 use common::log::{self, writer};
 use common::sys::process;
 
@@ -64,7 +64,7 @@ impl Supervisor {
         }
         self.act_when_due(Instant::now());
         // Shown in the status as long as the log cannot be written or hangs.
-        self.router.set_problem(Trouble::LogOutput, log::failure().as_deref());
+        self.router.set_problem(Problem::LogOutput, log::failure().as_deref());
         self.reap_orphans();
         self.starts.launcher.sweep_cgroups();
         self.check_alone();
@@ -213,9 +213,9 @@ impl Supervisor {
         let event = self.nginx.check(&self.options.socket, self.life.shutdown.is_serving());
         if let Some(SocketEvent::Restored) = event {
             self.router.send(&Notice::Socket, &[self.nginx.socket.as_fd()]);
-            self.router.set_problem(Trouble::Socket, None);
+            self.router.set_problem(Problem::Socket, None);
         } else if let Some(SocketEvent::Missing(what)) = event
-            && self.router.set_problem(Trouble::Socket, Some(&what))
+            && self.router.set_problem(Problem::Socket, Some(&what))
         {
             tracing::error!("{what}");
         }

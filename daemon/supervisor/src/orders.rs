@@ -20,7 +20,7 @@ use super::stat_workers::{self, Answer, Question};
 use common::config::UserOptions;
 use common::config::shared::Values;
 use common::link::{
-    Address, Adjustment, Incident, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket, Trouble,
+    Address, Adjustment, Incident, Notice, Order, Problem, ProcessId, SpawnSpec, StopHow, Ticket,
 };
 use common::log;
 
@@ -193,10 +193,10 @@ impl Supervisor {
         let is_own = Values(&self.options.shared).given(log_file::NAME);
         match self.log.follow(path, is_own) {
             Followed::Unchanged => {}
-            Followed::Switched => drop(self.router.set_problem(Trouble::LogFile, None)),
+            Followed::Switched => drop(self.router.set_problem(Problem::LogFile, None)),
             Followed::Refused(problem) => {
                 if problem.is_some() {
-                    self.router.set_problem(Trouble::LogFile, problem.as_deref());
+                    self.router.set_problem(Problem::LogFile, problem.as_deref());
                 }
                 self.router.overrule(log_file::NAME, self.log.path());
             }
@@ -207,7 +207,7 @@ impl Supervisor {
     pub(crate) fn reopen_log(&mut self) -> Result<(), String> {
         self.router.send(&Notice::ReopenAppLogs, &[]);
         let Some(reopened) = self.log.reopen() else { return Ok(()) };
-        self.router.set_problem(Trouble::LogFile, reopened.as_ref().err().map(String::as_str));
+        self.router.set_problem(Problem::LogFile, reopened.as_ref().err().map(String::as_str));
         reopened
     }
 
@@ -265,7 +265,7 @@ impl Supervisor {
                 stat_workers::Event::Recovered(dir) => tracing::info!("{} answers again", dir.display()),
             }
         }
-        self.router.set_problem(Trouble::Files, self.stat_workers.problem().as_deref());
+        self.router.set_problem(Problem::Files, self.stat_workers.problem().as_deref());
     }
 
     /// Continues with an action after its check.

@@ -9,7 +9,7 @@ use protocol::request::AppKind;
 use protocol::setting::Mebibytes;
 use serde::{Deserialize, Serialize};
 
-use super::{AppMode, Incident, ProcessId, Ticket, Trouble};
+use super::{AppMode, Incident, Problem, ProcessId, Ticket};
 use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
 
 /// The parameters of the start of an app process. All of them come from nginx's configuration.
@@ -189,7 +189,7 @@ pub struct RouterConfig {
     /// The app hooks for which the operator has configured programs.
     pub hooks: Vec<Hook>,
     /// The problems that the supervisor knows.
-    pub troubles: Vec<(Trouble, String)>,
+    pub problems: Vec<(Problem, String)>,
     /// The number of routers started before this one.
     pub generation: u32,
 }
@@ -356,9 +356,9 @@ pub enum Notice {
         failure: Option<String>,
     },
     /// A problem that the supervisor knows, for the status page; `None` when it is resolved.
-    Trouble {
+    Problem {
         /// The kind.
-        trouble: Trouble,
+        problem: Problem,
         /// The description.
         what: Option<String>,
     },

@@ -40,7 +40,7 @@ pub struct Ticket(pub u64);
 
 /// A kind of problem of the daemon itself, of which there is at most one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Trouble {
+pub enum Problem {
     /// The log file cannot be opened.
     LogFile,
     /// Lines cannot be written to the log.

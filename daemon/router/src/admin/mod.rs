@@ -33,7 +33,7 @@ use self::pool::Snapshot;
 use self::requests::Requests;
 use super::metrics::page_cache::Document;
 use super::state::RouterState;
-use common::link::Trouble;
+use common::link::Problem;
 use common::sys::unix_socket;
 
 /// Time limit for a request and its response.
@@ -49,7 +49,7 @@ pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
             Ok((stream, _)) => admit(&router, &callers, stream),
             Err(err) => {
                 let what = || format!("cannot accept connections to the admin socket: {err}");
-                router.troubles.occurs(Trouble::Tools, what);
+                router.problems.occurs(Problem::Tools, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

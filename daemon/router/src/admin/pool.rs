@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::times::Times;
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
-use crate::metrics::troubles::CurrentProblem;
+use crate::metrics::problems::CurrentProblem;
 use crate::options::{EffectiveOption, Source};
 use crate::state::RouterState;
 use crate::watch::usage::Usages;
@@ -26,7 +26,7 @@ pub(super) struct Snapshot {
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
     /// Current problems of the daemon itself; only for callers that may see everything.
-    pub(super) troubles: Vec<CurrentProblem>,
+    pub(super) problems: Vec<CurrentProblem>,
     /// The daemon's options that nginx can set too; only for callers that may see everything.
     pub(super) options: Vec<OptionView>,
     /// The defaults of apps where nginx sets nothing; only for callers that may see everything.
@@ -169,7 +169,7 @@ impl Snapshot {
             instance: router.config.instance_name.clone(),
             max_pool_size,
             capacity_used,
-            troubles: Vec::new(),
+            problems: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
             ignored_directives: Vec::new(),
@@ -184,7 +184,7 @@ impl Snapshot {
         let effective = router.globals.effective().into_iter();
         let app_defaults = router.config.app_defaults.iter();
         Self {
-            troubles: router.troubles.list(),
+            problems: router.problems.list(),
             options: effective.map(OptionView::from).collect(),
             app_defaults: app_defaults
                 .map(|AppDefault { name, value, given }| OptionView {

@@ -59,11 +59,11 @@ pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String 
         snapshot.capacity_used,
     );
     page.metric(
-        "troubles",
+        "problems",
         "gauge",
         "Current problems of the daemon itself; passenger-status lists them.",
         &[],
-        snapshot.troubles.len(),
+        snapshot.problems.len(),
     );
     let groups: Vec<_> = snapshot.groups.iter().zip(metrics).collect();
     for (name, kind, help, value) in APP_METRICS {
@@ -143,7 +143,7 @@ mod tests {
             instance: String::new(),
             max_pool_size: 6,
             capacity_used: 0,
-            troubles: Vec::new(),
+            problems: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
             ignored_directives: Vec::new(),

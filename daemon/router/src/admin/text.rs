@@ -20,8 +20,8 @@ pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String 
             line(&mut out, format_args!("  {}: {name}", at + 1));
         }
     }
-    for trouble in &snapshot.troubles {
-        line(&mut out, format_args!("Trouble       : {} (for {})", trouble.what, duration(trouble.seconds)));
+    for problem in &snapshot.problems {
+        line(&mut out, format_args!("Problem       : {} (for {})", problem.what, duration(problem.seconds)));
     }
     out.push('\n');
     out.push_str(&bar("Application groups", color));
@@ -160,7 +160,7 @@ mod tests {
             instance: "x".into(),
             max_pool_size: 6,
             capacity_used: 1,
-            troubles: Vec::new(),
+            problems: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
             ignored_directives: Vec::new(),

@@ -3,4 +3,4 @@
 pub(crate) mod active_requests;
 pub(crate) mod counters;
 pub(crate) mod page_cache;
-pub(crate) mod troubles;
+pub(crate) mod problems;

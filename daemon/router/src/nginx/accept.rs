@@ -10,7 +10,7 @@ use super::connection;
 use crate::nginx_conn::descriptors;
 use crate::state::RouterState;
 use crate::sys::stream::Stream;
-use common::link::Trouble;
+use common::link::Problem;
 
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
             }
             Err(why) => {
                 let what = || format!("cannot accept connections from nginx: {why}");
-                router.troubles.occurs(Trouble::Accepting, what);
+                router.problems.occurs(Problem::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::state::RouterState;
 use crate::sys::stream;
-use common::link::Trouble;
+use common::link::Problem;
 
 pub(crate) use common::sys::descriptors::are_used_up;
 
@@ -62,7 +62,7 @@ pub(crate) async fn retry<T>(
 
 /// Reports the shortage in the status and the log until it is over; meanwhile no connection is kept without a request.
 pub(crate) fn report_shortage(router: &Rc<RouterState>) {
-    let new = router.troubles.begin(Trouble::Descriptors, || {
+    let new = router.problems.begin(Problem::Descriptors, || {
         format!(
             "nearly all of the router's {} file descriptors are in use: connections from nginx wait until some are \
              free; raise --core-file-descriptor-ulimit or systemd's LimitNOFILE=",
@@ -78,7 +78,7 @@ pub(crate) fn report_shortage(router: &Rc<RouterState>) {
                 sleep(CHECK_INTERVAL).await;
             }
             router.connections.set_scarce(false);
-            router.troubles.end(Trouble::Descriptors);
+            router.problems.end(Problem::Descriptors);
         });
     }
 }

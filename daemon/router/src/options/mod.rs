@@ -16,7 +16,7 @@ use protocol::settings::{Settings, Value};
 
 pub(crate) use precedence::{EffectiveOption, Source};
 
-use super::metrics::troubles::Troubles;
+use super::metrics::problems::Problems;
 use super::pool::Limits;
 use super::response::BacklogOptions;
 use common::config::DaemonOption;
@@ -116,10 +116,10 @@ impl Globals {
     }
 
     /// Returns how much of a response is kept for a slow client, and where.
-    pub(crate) fn backlog(&self, troubles: Rc<Troubles>) -> BacklogOptions {
+    pub(crate) fn backlog(&self, problems: Rc<Problems>) -> BacklogOptions {
         let most = self.number("response_buffer_high_watermark");
         let dir = self.text("data_buffer_dir").into();
-        BacklogOptions { dir, max_file_size: (most > 0).then_some(most), troubles }
+        BacklogOptions { dir, max_file_size: (most > 0).then_some(most), problems }
     }
 
     /// Returns the least time between two checks of an app's restart files.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::fcntl::OFlag;
 
 use crate::app_protocol::buffer::LARGE;
-use crate::metrics::troubles::Troubles;
-use common::link::Trouble;
+use crate::metrics::problems::Problems;
+use common::link::Problem;
 
 /// How much may be kept, and where.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct BacklogOptions {
     /// Maximum number of bytes of one response on disk; `None` for no limit.
     pub(crate) max_file_size: Option<u64>,
     /// Receives the report when nothing can be kept.
-    pub(crate) troubles: Rc<Troubles>,
+    pub(crate) problems: Rc<Problems>,
 }
 
 /// The buffered bytes.
@@ -62,7 +62,7 @@ impl Backlog {
         }
         self.spill(parts, options).unwrap_or_else(|why| {
             let dir = options.dir.display();
-            options.troubles.occurs(Trouble::Buffers, || {
+            options.problems.occurs(Problem::Buffers, || {
                 format!("cannot buffer responses for slow clients in {dir}: {why}; processes wait for these clients")
             });
             self.without_file = true;
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn options(max_file_size: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Rc::default() }
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, problems: Rc::default() }
     }
 
     fn push(backlog: &mut Backlog, bytes: &[u8], options: &BacklogOptions) -> usize {
@@ -229,11 +229,11 @@ mod tests {
     #[test]
     fn without_a_file_only_memory_is_used() {
         let options =
-            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, troubles: Rc::default() };
+            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, problems: Rc::default() };
         let mut backlog = Backlog::default();
         assert_eq!(push(&mut backlog, &vec![1; LARGE], &options), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 0);
-        assert_eq!(options.troubles.list().len(), 1, "the problem is reported");
+        assert_eq!(options.problems.list().len(), 1, "the problem is reported");
         assert_eq!(drain(&mut backlog, 1 << 20).len(), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 4);
     }

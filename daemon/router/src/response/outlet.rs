@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn options(max_file_size: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Default::default() }
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, problems: Default::default() }
     }
 
     /// Writes `bytes` while the peer does not read; true when all were accepted.

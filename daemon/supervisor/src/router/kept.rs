@@ -37,7 +37,7 @@ impl Kept {
             app_output_limit: options.app_output_limit,
             min_upload_rate: options.min_upload_rate,
             hooks: Vec::new(),
-            troubles: Vec::new(),
+            problems: Vec::new(),
             generation: 0,
         }
     }

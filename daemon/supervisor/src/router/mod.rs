@@ -24,7 +24,7 @@ use super::processes::Processes;
 use backoff::BackOff;
 use common::config::{Hook, Options};
 use common::link::channel::Buffer;
-use common::link::{AppMode, Notice, Order, Overruled, RouterConfig, Trouble};
+use common::link::{AppMode, Notice, Order, Overruled, Problem, RouterConfig};
 use heartbeat::HeartbeatAction;
 pub(crate) use kept::Kept;
 use log_limits::{LogLimits, Topic};
@@ -51,7 +51,7 @@ pub(crate) struct RouterSupervision {
     buffer: Buffer,
     log_limits: LogLimits,
     /// Problems of the daemon itself, sent to every router for the status page. They are logged where they are found.
-    problems: BTreeMap<Trouble, String>,
+    problems: BTreeMap<Problem, String>,
     /// The socket for the tools.
     pub(crate) tools: OwnedFd,
     pub(crate) kept: Kept,
@@ -154,8 +154,8 @@ impl RouterSupervision {
 
     /// Returns the configuration of the next router.
     pub(crate) fn config(&self, options: &Options, instance: &str, hooks: Vec<Hook>) -> RouterConfig {
-        let troubles = self.problems.iter().map(|(kind, what)| (*kind, what.clone())).collect();
-        RouterConfig { hooks, troubles, generation: self.generation, ..self.kept.config(options, instance) }
+        let problems = self.problems.iter().map(|(kind, what)| (*kind, what.clone())).collect();
+        RouterConfig { hooks, problems, generation: self.generation, ..self.kept.config(options, instance) }
     }
 
     /// Hands over the configuration, the sockets, the app modes and the processes that serve.
@@ -215,15 +215,15 @@ impl RouterSupervision {
     }
 
     /// Sets the description of a problem; `None` when there is none. Returns whether this is a change.
-    pub(crate) fn set_problem(&mut self, trouble: Trouble, what: Option<&str>) -> bool {
-        if self.problems.get(&trouble).map(String::as_str) == what {
+    pub(crate) fn set_problem(&mut self, problem: Problem, what: Option<&str>) -> bool {
+        if self.problems.get(&problem).map(String::as_str) == what {
             return false;
         }
         match what {
-            Some(what) => drop(self.problems.insert(trouble, what.to_owned())),
-            None => drop(self.problems.remove(&trouble)),
+            Some(what) => drop(self.problems.insert(problem, what.to_owned())),
+            None => drop(self.problems.remove(&problem)),
         }
-        self.send(&Notice::Trouble { trouble, what: what.map(str::to_owned) }, &[]);
+        self.send(&Notice::Problem { problem, what: what.map(str::to_owned) }, &[]);
         true
     }
 

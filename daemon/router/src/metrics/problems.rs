@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::{error, info};
 
-use common::link::Trouble;
+use common::link::Problem;
 
 /// Time without a recurrence after which a problem is resolved.
 const QUIET_TIME: Duration = Duration::from_secs(5);
 
 /// All current problems.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Ongoing>>);
+pub(crate) struct Problems(RefCell<BTreeMap<Problem, Ongoing>>);
 
 /// A current problem as shown to administrators.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -32,49 +32,49 @@ struct Ongoing {
     occurred: Option<Instant>,
 }
 
-impl Troubles {
+impl Problems {
     /// Starts with the problems that the supervisor already knew.
-    pub(crate) fn new(known: &[(Trouble, String)]) -> Self {
-        let troubles = Self::default();
-        known.iter().for_each(|(trouble, what)| troubles.set(*trouble, Some(what.clone())));
-        troubles
+    pub(crate) fn new(known: &[(Problem, String)]) -> Self {
+        let problems = Self::default();
+        known.iter().for_each(|(problem, what)| problems.set(*problem, Some(what.clone())));
+        problems
     }
 
     /// Records a problem that lasts until [`end`](Self::end), and logs it once. True when it is new.
-    pub(crate) fn begin(&self, trouble: Trouble, what: impl FnOnce() -> String) -> bool {
-        self.record(trouble, what, None)
+    pub(crate) fn begin(&self, problem: Problem, what: impl FnOnce() -> String) -> bool {
+        self.record(problem, what, None)
     }
 
     /// Records an occurrence of a problem that is resolved when it has not occurred again for [`QUIET_TIME`].
-    pub(crate) fn occurs(&self, trouble: Trouble, what: impl FnOnce() -> String) {
-        self.record(trouble, what, Some(Instant::now()));
+    pub(crate) fn occurs(&self, problem: Problem, what: impl FnOnce() -> String) {
+        self.record(problem, what, Some(Instant::now()));
     }
 
-    fn record(&self, trouble: Trouble, what: impl FnOnce() -> String, occurred: Option<Instant>) -> bool {
+    fn record(&self, problem: Problem, what: impl FnOnce() -> String, occurred: Option<Instant>) -> bool {
         let mut all = self.0.borrow_mut();
-        if let Some(problem) = all.get_mut(&trouble) {
+        if let Some(problem) = all.get_mut(&problem) {
             problem.occurred = occurred;
             return false;
         }
         let what = what();
         error!("{what}");
-        all.insert(trouble, Ongoing { what, since: Instant::now(), occurred });
+        all.insert(problem, Ongoing { what, since: Instant::now(), occurred });
         true
     }
 
     /// Records the end of a problem, if there was one.
-    pub(crate) fn end(&self, trouble: Trouble) {
-        if let Some(problem) = self.0.borrow_mut().remove(&trouble) {
+    pub(crate) fn end(&self, problem: Problem) {
+        if let Some(problem) = self.0.borrow_mut().remove(&problem) {
             problem.log_end();
         }
     }
 
     /// Records what the supervisor reports and has already logged; `None` when the problem is resolved.
-    pub(crate) fn set(&self, trouble: Trouble, what: Option<String>) {
+    pub(crate) fn set(&self, problem: Problem, what: Option<String>) {
         let mut all = self.0.borrow_mut();
         match what {
-            Some(what) => drop(all.insert(trouble, Ongoing { what, since: Instant::now(), occurred: None })),
-            None => drop(all.remove(&trouble)),
+            Some(what) => drop(all.insert(problem, Ongoing { what, since: Instant::now(), occurred: None })),
+            None => drop(all.remove(&problem)),
         }
     }
 
@@ -113,18 +113,18 @@ mod tests {
 
     #[test]
     fn each_is_listed_once_until_it_is_resolved() {
-        let troubles = Troubles::default();
+        let problems = Problems::default();
         for _ in 0..3 {
-            troubles.begin(Trouble::Accepting, || "cannot accept".to_owned());
+            problems.begin(Problem::Accepting, || "cannot accept".to_owned());
         }
-        troubles.set(Trouble::LogFile, Some("no log".to_owned()));
-        troubles.occurs(Trouble::Buffers, || "no room".to_owned());
+        problems.set(Problem::LogFile, Some("no log".to_owned()));
+        problems.occurs(Problem::Buffers, || "no room".to_owned());
         let all = ["no log", "cannot accept", "no room"]
             .map(|what| CurrentProblem { what: what.to_owned(), seconds: 0 });
-        assert_eq!(troubles.list(), all);
-        troubles.end(Trouble::Accepting);
-        troubles.end(Trouble::Buffers);
-        troubles.set(Trouble::LogFile, None);
-        assert_eq!(troubles.list(), []);
+        assert_eq!(problems.list(), all);
+        problems.end(Problem::Accepting);
+        problems.end(Problem::Buffers);
+        problems.set(Problem::LogFile, None);
+        assert_eq!(problems.list(), []);
     }
 }
