@@ -99,7 +99,7 @@ impl<'a> Response<'a> {
         const WHAT: &str = "response head";
         let (head, used) = payload::decode::<ResponseHead<'a>>(WHAT, payload)?;
         if !(100..=999).contains(&head.status) {
-            return Err(PayloadError::Malformed(WHAT, format!("{} is no status code", head.status)));
+            return Err(PayloadError::Malformed(WHAT, format!("{} is not a status code", head.status)));
         }
         let rest = payload.get(used..).unwrap_or_default();
         let headers = Pairs::parse(rest).map_err(|err| PayloadError::Pairs(WHAT, err))?;

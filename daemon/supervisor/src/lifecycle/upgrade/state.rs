@@ -38,8 +38,6 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) app_prefix: Option<bool>,
     pub(crate) overruled: Vec<Overruled>,
-    /// Earlier builds call it `standings`.
-    #[serde(alias = "standings")]
     pub(crate) app_modes: AppModes,
     /// How many routers have been started.
     pub(crate) routers: u32,
