@@ -73,6 +73,9 @@ impl Pool {
     /// group then.
     pub(super) fn settle_reclaim(&mut self, slot: Slot, now: Instant) -> bool {
         self.mark_for_reclaim(now);
+        if self.counts.reclaiming == 0 {
+            return false;
+        }
         let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
         let of_group = |other: &Slot| self.processes.get(other).is_some_and(|p| p.group == process.group);
         let marked = self.marked().into_iter().filter(|(_, other)| of_group(other));
