@@ -298,7 +298,7 @@ mod tests {
 
     /// A child of the process keeps the output open, so that the report waits for the rest of it.
     #[test]
-    fn a_process_that_ends_while_its_failed_start_is_reported_fails_the_request() {
+    fn an_exit_while_a_failed_start_is_reported_fails_the_request() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
