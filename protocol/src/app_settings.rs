@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::setting::{
-    FromValue, Mebibytes, Setting, StatusCode, count, flag, number, number_or, one_of, optional, seconds,
-    settings, text, text_of, words,
+    AnyText, FromValue, Mebibytes, Setting, StatusCode, count, flag, number, number_or, one_of, optional,
+    seconds, settings, text, text_of, words,
 };
 use crate::setting_type::SettingType::{self, HeaderText, List, Map, Path, Text, Token, UriPath};
 
@@ -178,7 +178,7 @@ settings! {
         sticky_sessions_cookie_name: String = text_of(Token, "_passenger_route")
             .flag("sticky-sessions-cookie-name", "NAME");
         /// Attributes of the cookie [default: SameSite=Lax, and Secure for clients that use TLS]
-        sticky_sessions_cookie_attributes: Option<String> = optional(HeaderText)
+        sticky_sessions_cookie_attributes: Option<AnyText> = optional(HeaderText)
             .flag("sticky-sessions-cookie-attributes", "TEXT");
     }
 }

@@ -236,8 +236,13 @@ from_number!(u32 u64 usize);
 
 impl FromValue for Duration {
     fn from_value(value: &Value) -> Option<Self> {
-        u64::from_value(value).map(Self::from_secs)
+        u64::from_value(value).map(from_seconds)
     }
+}
+
+/// Returns a time of at most a hundred years, which can be added to that of a clock.
+pub fn from_seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(100 * 365 * 24 * 60 * 60))
 }
 
 /// A size, configured in MiB.
@@ -281,6 +286,16 @@ macro_rules! from_empty {
 }
 
 from_empty!(u64 String PathBuf Duration Mebibytes);
+
+/// A text that may be empty: that differs from one that is not set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AnyText(pub String);
+
+impl FromValue for Option<AnyText> {
+    fn from_value(value: &Value) -> Option<Self> {
+        String::from_value(value).map(|text| Some(AnyText(text)))
+    }
+}
 
 impl FromValue for Option<bool> {
     fn from_value(value: &Value) -> Option<Self> {

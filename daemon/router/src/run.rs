@@ -57,7 +57,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
-            Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
+            Notice::LogReopened { ticket, failure } => router.log_file.complete(ticket, failure),
             Notice::Problem { problem, what } => router.problems.set(problem, what),
             Notice::Ping => answer_ping(router),
             Notice::Retire { limit } => shut_down(router, limit, Processes::HandOver),

@@ -2,8 +2,8 @@
 //! what is left.
 
 use std::rc::Rc;
-use std::time::Duration;
 
+use protocol::setting::from_seconds;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -25,7 +25,7 @@ pub(super) async fn run(router: Rc<RouterState>, limit: u64, processes: Processe
     if !router.connections.close() {
         return;
     }
-    let end = Instant::now() + Duration::from_secs(limit);
+    let end = Instant::now() + from_seconds(limit);
     let reason = if processes == Processes::End { "shutting down" } else { "another router takes over" };
     info!("{reason}: {} requests in progress", router.dispatcher.requests());
     finish_requests(&router, end, limit).await;

@@ -32,6 +32,7 @@ use self::http::{Request, Response};
 use self::pool::Snapshot;
 use self::requests::Requests;
 use super::metrics::page_cache::Document;
+use super::output::log_file;
 use super::state::RouterState;
 use common::link::Problem;
 use common::sys::unix_socket;
@@ -141,7 +142,7 @@ async fn respond(router: &RouterState, caller: Caller, request: &Request) -> Res
             return Err(Response::error(403, "only root and the daemon's user may reopen its log"));
         }
         Endpoint::ReopenLogs => {
-            router.log_file.reopen().await.map_err(|why| Response::error(500, why))?;
+            log_file::reopen(&router.log_file).await.map_err(|why| Response::error(500, why))?;
             Response::json(&status_ok)
         }
     })

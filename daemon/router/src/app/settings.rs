@@ -122,7 +122,7 @@ impl AppSettings {
     pub(crate) fn sticky(&self) -> Option<Sticky<'_>> {
         self.router.sticky_sessions.then(|| Sticky {
             name: &self.router.sticky_sessions_cookie_name,
-            attributes: self.router.sticky_sessions_cookie_attributes.as_deref(),
+            attributes: self.router.sticky_sessions_cookie_attributes.as_ref().map(|text| text.0.as_str()),
         })
     }
 
@@ -168,6 +168,22 @@ mod tests {
         let (settings, unknown) = read(&[("min_instances", Value::Text("three".into()))]);
         assert_eq!(unknown, ["min_instances"]);
         assert_eq!(settings.router.min_instances, 1);
+    }
+
+    #[test]
+    fn empty_attributes_of_the_sticky_cookie_replace_the_default() {
+        let on = ("sticky_sessions", Value::Flag(true));
+        let attributes = |text: &str| ("sticky_sessions_cookie_attributes", Value::Text(text.into()));
+        let cookie = |entries: &[_]| read(entries).0.sticky().unwrap().cookie(5, "", false);
+        assert!(cookie(std::slice::from_ref(&on)).ends_with("HttpOnly; SameSite=Lax"));
+        assert!(cookie(&[on, attributes("")]).ends_with("HttpOnly"));
+    }
+
+    #[test]
+    fn the_longest_time_does_not_overflow() {
+        let (settings, unknown) = read(&[("start_timeout", Value::Number(i64::MAX))]);
+        assert_eq!(unknown, [""; 0]);
+        assert!(std::time::Instant::now().checked_add(settings.router.start_timeout).is_some());
     }
 
     #[test]

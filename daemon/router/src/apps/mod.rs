@@ -214,8 +214,9 @@ impl Routes {
         route.used.set(self.requests.get());
         let mut routes = self.by_digest.borrow_mut();
         let by_root = routes.entry(Digest::of(described.block)).or_default();
-        by_root.insert(described.app.root.to_vec(), route.clone());
-        self.count.set(self.count.get() + 1);
+        if by_root.insert(described.app.root.to_vec(), route.clone()).is_none() {
+            self.count.set(self.count.get() + 1);
+        }
         Ok(route)
     }
 
@@ -262,5 +263,32 @@ fn log_ignored(app: &str, unknown: Vec<String>) {
     }
     if !unsupported.is_empty() {
         info!("app {app}: settings that have no effect in this release: {}", unsupported.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::request::{AppKind, AppRef};
+
+    use super::*;
+    use crate::pool::Limits;
+
+    #[test]
+    fn a_route_that_replaces_another_is_not_counted_twice() {
+        let limits = Limits { max_processes: 1, max_per_group: 0, max_starting: 1, idle_after: None };
+        let (routes, dispatcher) = (Routes::default(), Dispatcher::new(limits));
+        let block = Settings::new().encode().unwrap();
+        for base_uri in [b"/a", b"/b", b"/a"] {
+            let described = Described {
+                app: AppRef { group: b"app", root: b"/srv", kind: AppKind::Ruby, start_command: b"" },
+                base_uri,
+                server_software: b"",
+                digest: Digest::of(&block),
+                block: &block,
+            };
+            assert!(routes.lookup(&described).is_none());
+            routes.create_route(&described, &dispatcher).unwrap();
+        }
+        assert_eq!(routes.count.get(), 1);
     }
 }

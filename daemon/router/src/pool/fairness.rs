@@ -46,6 +46,8 @@ impl Pool {
         } else if self.counts.starving.insert(id) {
             self.groups[id].starving_since = self.next_turn;
             self.next_turn += 1;
+            // Another group's turn may end before the next sweep.
+            self.sweep_sooner = true;
         }
     }
 
@@ -71,6 +73,9 @@ impl Pool {
     /// group then.
     pub(super) fn settle_reclaim(&mut self, slot: Slot, now: Instant) -> bool {
         self.mark_for_reclaim(now);
+        if self.counts.reclaiming == 0 {
+            return false;
+        }
         let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
         let of_group = |other: &Slot| self.processes.get(other).is_some_and(|p| p.group == process.group);
         let marked = self.marked().into_iter().filter(|(_, other)| of_group(other));
@@ -122,6 +127,8 @@ impl Pool {
         {
             process.reclaim_delayed = false;
             self.counts.reclaiming -= 1;
+            // A turn for which the next sweep did not have to wait may matter now.
+            self.sweep_sooner = true;
         }
     }
 
@@ -202,8 +209,10 @@ impl Pool {
         if self.counts.starving.len() <= self.counts.reclaiming {
             return next;
         }
-        let alone = self.groups.iter().filter(|group| group.capacity_used() == 1);
-        let turns = alone.filter_map(|group| self.turn_ends(*group.members.first()?));
+        let alone = self.processes.iter().filter(|(_, process)| {
+            process.state == State::Serving && self.groups[process.group].capacity_used() == 1
+        });
+        let turns = alone.filter_map(|(slot, _)| self.turn_ends(*slot));
         next.into_iter().chain(turns.filter(|until| *until > now)).min()
     }
 }

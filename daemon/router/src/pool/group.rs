@@ -43,7 +43,7 @@ pub(crate) enum Deployment {
 }
 
 /// One application.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Group {
     pub(crate) options: GroupOptions,
     /// Requests that wait for any process, oldest first.

@@ -8,7 +8,7 @@ use super::group::{Group, GroupOptions};
 use super::{Deployment, GroupId, Pool, State, Waiter};
 
 /// All groups by ID. IDs are not reused: an outdated ID finds an empty group that no app uses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Groups {
     by_id: BTreeMap<GroupId, Group>,
     next: usize,
@@ -70,6 +70,8 @@ impl Pool {
 
     /// Applies a group's changed settings immediately.
     pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions, now: Instant) {
+        // Processes may be idle that a lower minimum does not keep.
+        self.sweep_sooner |= self.groups[id].options != options;
         self.groups[id].options = options;
         self.update(id, now);
     }

@@ -93,7 +93,7 @@ pub(crate) struct Limits {
 }
 
 /// All groups and processes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pool {
     limits: Limits,
     groups: Groups,

@@ -20,7 +20,6 @@ impl Pool {
             process.out_of_band = OutOfBand::Requested;
             let id = process.group;
             self.groups[id].out_of_band.push(slot);
-            self.sweep_sooner = true;
             self.advance_out_of_band(id, now);
         }
     }
@@ -59,6 +58,7 @@ impl Pool {
             if let Some(process) = self.processes.get_mut(&first) {
                 process.out_of_band = OutOfBand::Draining(now + DRAIN_TIMEOUT);
             }
+            self.sweep_sooner = true;
             self.start_out_of_band(first, now);
         } else if group.starting == 0 {
             self.start_substitute(id, now);

@@ -70,6 +70,8 @@ struct World {
     working: BTreeSet<Slot>,
     starting: BTreeSet<Slot>,
     stopping: BTreeSet<Slot>,
+    /// When the next sweep is due.
+    due: Option<Instant>,
 }
 
 impl World {
@@ -101,6 +103,7 @@ impl World {
             working: BTreeSet::new(),
             starting: BTreeSet::new(),
             stopping: BTreeSet::new(),
+            due: None,
         }
     }
 
@@ -194,11 +197,35 @@ impl World {
             }
             Event::Pass(seconds) => {
                 self.now += Duration::from_secs(seconds);
-                self.pool.sweep(self.now);
+                self.due = self.pool.sweep(self.now);
             }
         }
         self.execute();
         self.check();
+    }
+
+    /// Sweeps as often as the pool requires.
+    fn sweep_sooner(&mut self) {
+        for _ in 0..100 {
+            if !self.pool.take_sweep_sooner() {
+                return;
+            }
+            self.due = self.pool.sweep(self.now);
+        }
+        panic!("sweeps without end");
+    }
+
+    /// Checks that the next sweep is not due too late.
+    fn check_due(&self) {
+        if self.due.is_some_and(|due| due <= self.now) {
+            return;
+        }
+        let mut pool = self.pool.clone();
+        let next = pool.sweep(self.now);
+        // A group gets the room that another has left at the next sweep, which follows the end of that process.
+        let is_idle = pool.take_actions().is_empty();
+        let late = next.filter(|next| is_idle && self.due.is_none_or(|due| due > *next));
+        assert_eq!(late, None, "the next sweep is due at {:?}", self.due);
     }
 
     /// Ends a process that was ordered to stop, or kills one that serves.
@@ -213,6 +240,7 @@ impl World {
     }
 
     fn execute(&mut self) {
+        self.sweep_sooner();
         for action in self.pool.take_actions() {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
@@ -256,6 +284,7 @@ impl World {
     fn check(&self) {
         let pool = &self.pool;
         self.check_counts();
+        self.check_due();
         let rolling = usize::from(pool.groups.iter().any(Group::is_rolling));
         assert!(pool.capacity_used() <= pool.limits.max_processes + rolling, "over the pool's limit");
         for (at, group) in pool.groups.iter().enumerate() {
@@ -341,7 +370,7 @@ impl World {
                 self.pool.end_out_of_band(slot, self.now);
             }
             self.now += Duration::from_secs(61);
-            self.pool.sweep(self.now);
+            self.due = self.pool.sweep(self.now);
             self.execute();
             self.check();
         }

@@ -412,3 +412,49 @@ fn a_process_that_cannot_drain_yet_continues_to_serve() {
     let actions = scenario.actions();
     assert!(actions.contains(&Action::Drain(slots[marked])), "{actions:?}");
 }
+
+#[test]
+fn a_group_that_begins_to_wait_has_the_next_sweep_at_the_end_of_the_turn() {
+    let mut scenario = Scenario::new(1, OPTIONS);
+    scenario.request();
+    scenario.actions();
+    scenario.ready(1);
+    scenario.pool.sweep(scenario.now);
+    scenario.pool.take_sweep_sooner();
+    let other = scenario.pool.add_group(OPTIONS);
+    assert!(matches!(scenario.pool.checkout(other, None, scenario.now), Checkout::Queued(_)));
+    assert!(scenario.pool.take_sweep_sooner());
+    let turn_ends = scenario.now + Duration::from_secs(1);
+    assert_eq!(scenario.pool.sweep(scenario.now), Some(turn_ends));
+    assert_eq!(scenario.pool.sweep(turn_ends), Some(turn_ends + Duration::from_secs(10)), "it is marked");
+}
+
+#[test]
+fn the_second_of_two_out_of_band_requests_has_a_sweep_at_its_time_limit() {
+    let mut scenario = Scenario::serving(3, OPTIONS);
+    for slot in [1, 2] {
+        assert_eq!(scenario.request(), Checkout::Granted(Slot(slot)));
+        scenario.pool.request_out_of_band(Slot(slot), scenario.now);
+    }
+    scenario.pool.release(Slot(1), scenario.now);
+    scenario.pool.sweep(scenario.now);
+    scenario.pool.take_sweep_sooner();
+    scenario.pool.end_out_of_band(Slot(1), scenario.now);
+    assert!(scenario.pool.take_sweep_sooner());
+    assert_eq!(scenario.pool.sweep(scenario.now), Some(scenario.now + Duration::from_secs(60)));
+}
+
+#[test]
+fn a_lower_minimum_ends_idle_processes_in_time() {
+    let mut scenario = Scenario::serving(2, GroupOptions { min_instances: 2, ..OPTIONS });
+    let idle_after = Duration::from_secs(60);
+    let limits = Limits { idle_after: Some(idle_after), ..scenario.pool.limits() };
+    scenario.pool.set_limits(limits, scenario.now);
+    assert_eq!(scenario.pool.sweep(scenario.now), None);
+    scenario.pool.take_sweep_sooner();
+    scenario.pool.set_options(scenario.group, OPTIONS, scenario.now);
+    assert!(scenario.pool.take_sweep_sooner());
+    assert_eq!(scenario.pool.sweep(scenario.now), Some(scenario.now + idle_after));
+    scenario.pool.set_options(scenario.group, OPTIONS, scenario.now);
+    assert!(!scenario.pool.take_sweep_sooner(), "nothing has changed");
+}

@@ -79,7 +79,8 @@ pub(super) async fn relay_both(
 /// Resolves when the time limit has elapsed, if there is one.
 async fn elapsed(limit: Option<Duration>) -> Duration {
     let Some(limit) = limit else { return std::future::pending().await };
-    tokio::time::sleep(limit).await;
+    // Elapses also in a task that always has more to relay: tokio's budget would keep a sleep pending behind that.
+    tokio::task::coop::unconstrained(tokio::time::sleep(limit)).await;
     limit
 }
 
@@ -143,5 +144,33 @@ pub(super) async fn client_gone(mut stream: &Stream, input: &mut Input, rate: Op
         if received.map_or(true, |received| received == 0) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_never_waits_has_a_time_limit() {
+        let limit = Duration::from_millis(20);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let ended = runtime.enable_time().build().unwrap().block_on(async {
+            // Like an app that always has more to read.
+            let busy = async {
+                loop {
+                    tokio::task::consume_budget().await;
+                }
+            };
+            let ended = async {
+                tokio::select! {
+                    biased;
+                    () = busy => None,
+                    limit = elapsed(Some(limit)) => Some(limit),
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(2), ended).await
+        });
+        assert_eq!(ended, Ok(Some(limit)));
     }
 }

@@ -283,3 +283,72 @@ impl Spawner {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::config::AppOutput;
+    use common::link::AppUser;
+    use common::sys::packets;
+    use protocol::request::AppKind;
+
+    use super::super::dispatch::Refused;
+    use super::super::output::AppLogs;
+    use super::super::pool::{GroupOptions, Limits};
+    use super::*;
+
+    /// A child of the process keeps the output open, so that the report waits for the rest of it.
+    #[test]
+    fn an_exit_while_a_failed_start_is_reported_fails_the_request() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (link, _supervisor) = packets::pair().unwrap();
+            let supervisor = Rc::new(Supervisor::new(link).unwrap());
+            let limits = Limits { max_processes: 1, max_per_group: 0, max_starting: 1, idle_after: None };
+            let dispatcher = Dispatcher::new(limits);
+            let mut route = Route::for_test("ruby");
+            route.kind = AppKind::Generic;
+            let group = dispatcher.add_group(GroupOptions { max_queue: 1, ..GroupOptions::default() });
+            dispatcher.set_route(group, Rc::new(route));
+            let spawner = Spawner::new(
+                supervisor.clone(),
+                Hooks::new(Vec::new(), supervisor.clone()),
+                dispatcher.clone(),
+                Rc::default(),
+                Places::new(AppOutput::Log, 0, AppLogs::new(supervisor)),
+                Duration::from_secs(1),
+                Duration::from_secs(1),
+            );
+            let request = async {
+                let answer = dispatcher.checkout(group, None, None);
+                tokio::time::timeout(Duration::from_secs(3600), answer).await.expect("an answer")
+            };
+            let process = async {
+                let ((output, _child), (report, _pipe)) =
+                    (nix::unistd::pipe().unwrap(), nix::unistd::pipe().unwrap());
+                let process = ProcessId(1);
+                spawner.started(Ticket(1), record(process), vec![output, report]);
+                // After passenger_start_timeout, before the end of the wait for the output.
+                tokio::time::sleep(Duration::from_millis(90_100)).await;
+                spawner.exited(process, "was killed");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            };
+            let (answer, ()) = tokio::join!(request, process);
+            assert!(matches!(answer, Err(Refused::SpawnFailed(_))), "{:?}", answer.err());
+        });
+    }
+
+    fn record(process: ProcessId) -> ProcessRecord {
+        ProcessRecord {
+            process,
+            pid: 1,
+            address: Address::Nowhere,
+            user: AppUser { uid: 1, gid: 1, name: "app".into() },
+            started_ms: 0,
+            at_once: None,
+            revision: None,
+            environment: BTreeMap::new(),
+            memo: Vec::new(),
+        }
+    }
+}
