@@ -4,7 +4,9 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use test_support::{Connection, OneApp, Request, eventually, for_each_language, is_alive, is_root, kill_9};
+use test_support::{
+    Connection, OneApp, Request, TestDir, eventually, for_each_language, is_alive, is_root, kill_9,
+};
 
 use crate::daemon_wide::DaemonSetup;
 
@@ -37,6 +39,14 @@ for_each_language! {
         assert_eq!(after, before, "the processes are the same, and answer");
         eventually("none of them is taken to be busy", || !setup.daemon.status().contains("Sessions: 1"));
     }
+}
+
+/// Whoever starts the daemon may ignore SIGCHLD: the kernel would reap its children, and use their PIDs again.
+#[test]
+fn children_are_reaped_although_sigchld_was_ignored_at_the_start() {
+    let daemon = TestDir::new().daemon().through(&["env", "--ignore-signal=CHLD"]).start();
+    daemon.kill_router();
+    daemon.logs_eventually("was killed by signal 9 (SIGKILL); the next one takes over");
 }
 
 /// Reads bodies slowly, and says how long they are.

@@ -1,15 +1,17 @@
 //! The daemon as a service: in the background, with a PID file, reloading its configuration, notifying a service manager.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use test_support::{Language, ONE_APP_CONF, Request, TestDir, eventually, is_alive, signal};
+use test_support::{Language, ONE_APP_CONF, Request, TestDir, binary, eventually, is_alive, signal};
 
 use crate::daemon_wide::DaemonSetup;
 
@@ -197,4 +199,20 @@ fn an_activated_socket_at_another_path_is_refused() {
         test_dir.socket().display()
     );
     assert!(reported(&output).contains(&why), "{}", reported(&output));
+}
+
+#[test]
+fn an_invalid_listen_pid_is_that_of_another_process() {
+    for pid in ["", "none", "-1"] {
+        let test_dir = TestDir::new();
+        let daemon = test_dir.daemon().variable("LISTEN_PID", pid.into());
+        daemon.variable("LISTEN_FDS", "1".into()).start();
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_unicode_is_reported() {
+    let output = Command::new(binary("flying-passenger")).arg(OsStr::from_bytes(b"--\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", reported(&output));
+    assert!(reported(&output).starts_with("error: "), "{}", reported(&output));
 }

@@ -14,7 +14,7 @@ use supervisor::daemonize::{Caller, Side};
 use nix::unistd;
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(supervisor::ROUTER_ARGUMENT) {
+    if std::env::args_os().nth(1).is_some_and(|word| word == supervisor::ROUTER_ARGUMENT) {
         return run_router();
     }
     if let Err(err) = descriptors::open_standard_ones() {
@@ -88,5 +88,5 @@ fn run_router() -> ExitCode {
 
 /// Returns the value of one of the router's arguments.
 fn argument(name: &str) -> Option<String> {
-    std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned))
+    std::env::args_os().find_map(|word| word.to_str()?.strip_prefix(name).map(str::to_owned))
 }

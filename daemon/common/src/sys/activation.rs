@@ -11,7 +11,8 @@ use nix::sys::socket::{self, UnixAddr, sockopt};
 /// Takes ownership of the sockets, once in a process's life; returns none if they are not meant for this process.
 pub fn take_sockets() -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::SeqCst) {
+    let pid = std::env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok());
+    if pid != Some(std::process::id()) || TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(Vec::new());
     }
     // SAFETY: `listen_fds` has checked that each is open and that LISTEN_PID is this very process, to which they were

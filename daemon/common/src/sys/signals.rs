@@ -6,10 +6,15 @@ use nix::libc;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// Blocks `signals` in this thread and returns a descriptor from which they are read.
+/// Blocks `signals` in this thread and returns a descriptor from which they are read. Signals that were ignored at the
+/// start no longer are: while SIGCHLD is ignored, the kernel reaps children.
 pub fn as_events(signals: &[Signal]) -> io::Result<SignalFd> {
     let set: SigSet = signals.iter().copied().collect();
     signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+    for signal in signals {
+        // SAFETY: the handler is the default: no function of ours runs in a signal.
+        unsafe { signal::signal(*signal, SigHandler::SigDfl) }?;
+    }
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 

@@ -2,11 +2,10 @@
 //!
 //! App processes are not affected: the sockets, pipes and processes belong to the supervisor. The modules: the process
 //! and its restarts ([`process`], [`backoff`], [`heartbeat`]), its log ([`log`], [`log_limits`]), the limits of its orders
-//! ([`outstanding`], [`options`]), and the state kept for the next router ([`kept`], [`maintenance`]).
+//! ([`outstanding`], [`options`]), and the app modes kept for the next router ([`maintenance`]).
 
 pub(crate) mod backoff;
 pub(crate) mod heartbeat;
-mod kept;
 pub(crate) mod log;
 pub(crate) mod log_limits;
 pub(crate) mod maintenance;
@@ -19,6 +18,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Gid, Uid};
+
 use super::lifecycle::rlimits::{OpenFiles, Originals};
 use super::processes::Processes;
 use backoff::BackOff;
@@ -26,8 +27,8 @@ use common::config::{Hook, Options};
 use common::link::channel::Buffer;
 use common::link::{AppMode, Notice, Order, Overruled, Problem, RouterConfig};
 use heartbeat::HeartbeatAction;
-pub(crate) use kept::Kept;
 use log_limits::{LogLimits, Topic};
+use maintenance::AppModes;
 use outstanding::Outstanding;
 use process::{RouterPlan, RouterProcess};
 
@@ -55,6 +56,19 @@ pub(crate) struct RouterSupervision {
     /// The socket for the tools.
     pub(crate) tools: OwnedFd,
     pub(crate) kept: Kept,
+}
+
+/// The state that one router sends and the next one receives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    /// The daemon-wide options from nginx.
+    pub(crate) globals: Vec<u8>,
+    /// Those of them that are not applied.
+    pub(crate) overruled: Vec<Overruled>,
+    /// App modes set by administrators.
+    pub(crate) app_modes: AppModes,
+    /// Whether the output of apps gets a prefix in the log.
+    pub(crate) app_prefix: bool,
 }
 
 #[derive(Debug, Default)]
@@ -155,7 +169,24 @@ impl RouterSupervision {
     /// Returns the configuration of the next router.
     pub(crate) fn config(&self, options: &Options, instance: &str, hooks: Vec<Hook>) -> RouterConfig {
         let problems = self.problems.iter().map(|(kind, what)| (*kind, what.clone())).collect();
-        RouterConfig { hooks, problems, generation: self.generation, ..self.kept.config(options, instance) }
+        RouterConfig {
+            socket_file: options.socket.path.clone(),
+            instance_name: instance.to_owned(),
+            options: options.shared.clone(),
+            app_defaults: options.app_defaults.clone(),
+            globals: self.kept.globals.clone(),
+            overruled: self.kept.overruled.clone(),
+            shutdown_limit: options.shutdown_limit.as_secs(),
+            drain_limit: options.drain_limit.as_secs(),
+            admin_uid: Uid::effective().as_raw(),
+            status_gid: options.status_group.map(Gid::as_raw),
+            app_output: options.app_output,
+            app_output_limit: options.app_output_limit,
+            min_upload_rate: options.min_upload_rate,
+            hooks,
+            problems,
+            generation: self.generation,
+        }
     }
 
     /// Hands over the configuration, the sockets, the app modes and the processes that serve.

@@ -75,6 +75,9 @@ mod tests {
         assert_eq!(read(&["fly", &known, "--x=1"]), (StartMode::Preflight { would: true }, usual.clone()));
         let newer = format!("would-take-over={}", FORMAT + 1);
         assert_eq!(read(&["fly", &newer, "--x=1"]), (StartMode::Preflight { would: false }, usual));
+        // Builds with format 1 may pack app modes under another name.
+        let older = read(&["fly", "would-take-over=1"]).0;
+        assert_eq!(older, StartMode::Preflight { would: false });
         assert_eq!(read(&["fly", "--x", "take-over=7"]).0, StartMode::Normal);
         assert_eq!(read(&["fly"]), (StartMode::Normal, vec!["fly".to_owned()]));
     }

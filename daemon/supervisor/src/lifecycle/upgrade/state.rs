@@ -15,8 +15,8 @@ use crate::router::maintenance::AppModes;
 use common::instance::PackedInstance;
 use common::link::Overruled;
 
-/// Changes when an older program could no longer read the state. New fields have defaults instead.
-pub(super) const FORMAT: u32 = 1;
+/// Changes when one program cannot read the state of the other. New fields have defaults instead.
+pub(super) const FORMAT: u32 = 2;
 
 /// The state of a daemon without a router.
 #[derive(Debug, Serialize, Deserialize)]
