@@ -33,7 +33,7 @@ pub(super) struct PreloaderKey {
 
 impl PreloaderKey {
     pub(super) fn of(route: &Route, generation: u64) -> Self {
-        let spec = SpawnSpec { preloader: true, memo: Vec::new(), ..route.spawn_spec() };
+        let spec = SpawnSpec { preloader: true, handover_data: Vec::new(), ..route.spawn_spec() };
         Self { spec, generation }
     }
 }
@@ -137,7 +137,7 @@ impl Preloaders {
         let result = start.finish(pipes).await;
         self.loading.borrow_mut().remove(&process);
         let revision = result?.revision;
-        supervisor.send(&Order::MarkReady { process, at_once: None, revision: None });
+        supervisor.send(&Order::MarkReady { process, max_concurrent: None, revision: None });
         self.end_of(route.group);
         let preloader = Preloader { process, pid, app: route.name.clone(), key, revision, uses: 0 };
         self.ready.borrow_mut().insert(route.group, preloader);

@@ -136,7 +136,7 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
     let by_flag = || !Values(&options.shared).flag("disable_log_prefix");
     let kept = Kept {
         globals: state.globals,
-        overruled: state.overruled,
+        overridden: state.overridden,
         app_modes: state.app_modes,
         app_prefix: state.app_prefix.unwrap_or_else(by_flag),
     };

@@ -4,7 +4,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::maintenance::AppModes;
 use common::config::Options;
-use common::link::{Overruled, RouterConfig};
+use common::link::{OverriddenOption, RouterConfig};
 
 /// The state kept for the next router.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Kept {
     /// The daemon-wide options from nginx.
     pub(crate) globals: Vec<u8>,
     /// Those of them that are not applied.
-    pub(crate) overruled: Vec<Overruled>,
+    pub(crate) overridden: Vec<OverriddenOption>,
     /// App modes set by administrators.
     pub(crate) app_modes: AppModes,
     /// Whether the output of apps gets a prefix in the log.
@@ -28,7 +28,7 @@ impl Kept {
             options: options.shared.clone(),
             app_defaults: options.app_defaults.clone(),
             globals: self.globals.clone(),
-            overruled: self.overruled.clone(),
+            overridden: self.overridden.clone(),
             shutdown_limit: options.shutdown_limit.as_secs(),
             drain_limit: options.drain_limit.as_secs(),
             admin_uid: Uid::effective().as_raw(),

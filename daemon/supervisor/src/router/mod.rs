@@ -24,7 +24,7 @@ use super::processes::Processes;
 use backoff::BackOff;
 use common::config::{Hook, Options};
 use common::link::channel::Buffer;
-use common::link::{AppMode, Notice, Order, Overruled, Problem, RouterConfig};
+use common::link::{AppMode, Notice, Order, OverriddenOption, Problem, RouterConfig};
 use heartbeat::HeartbeatAction;
 pub(crate) use kept::Kept;
 use log_limits::{LogLimits, Topic};
@@ -228,8 +228,8 @@ impl RouterSupervision {
     }
 
     /// Records that nginx's value of an option is not applied, and the value in effect.
-    pub(crate) fn overrule(&mut self, name: &str, value: String) {
-        self.kept.overruled.push(Overruled { name: name.to_owned(), value });
+    pub(crate) fn set_overridden(&mut self, name: &str, value: String) {
+        self.kept.overridden.push(OverriddenOption { name: name.to_owned(), value });
     }
 
     /// Keeps an app mode for the next router.

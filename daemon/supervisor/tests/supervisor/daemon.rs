@@ -146,7 +146,7 @@ impl Daemon {
     /// Has a preloader fork a process, or returns why it does not.
     pub(crate) fn try_fork(&mut self, preloader: ProcessId, within_ms: u64) -> Result<ProcessRecord, String> {
         let ticket = self.ticket();
-        self.order(Order::Fork { ticket, preloader, within_ms, memo: b"fork".to_vec() });
+        self.order(Order::Fork { ticket, preloader, within_ms, handover_data: b"fork".to_vec() });
         self.started(ticket)
     }
 
@@ -282,7 +282,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         threads: 1,
         preloader: false,
         settings: ProcessSettings { load_shell_envvars: false, ..ProcessSettings::default() },
-        memo: b"memo".to_vec(),
+        handover_data: b"data".to_vec(),
     }
 }
 
