@@ -87,7 +87,7 @@ fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
 fn answer_ping(router: &RouterState) {
     router.problems.expire();
     if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("the supervisor cannot be told that the router works");
+        warn!("cannot notify the supervisor that the router is running");
     }
 }
 

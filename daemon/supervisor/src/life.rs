@@ -154,7 +154,7 @@ impl Supervisor {
             Action::Serve => self.serve(),
             Action::Abandon => {
                 if let Some(caller) = self.life.caller.take() {
-                    caller.failed("it received a signal to end before it was up");
+                    caller.failed("it received a signal to stop while it started");
                 }
                 self.hooks.kill_all();
             }

@@ -133,7 +133,7 @@ impl Route {
     }
 
     /// Returns the app's settings as nginx sent them.
-    pub(crate) fn said(&self) -> Settings {
+    pub(crate) fn configured(&self) -> Settings {
         Settings::decode(&self.block).unwrap_or_default()
     }
 

@@ -5,7 +5,7 @@
 //! supervisor reports its end. Requests are not handled here.
 //!
 //! `control` carries out what the dispatcher orders. `smart` starts processes from `preloaders`, `readiness` waits until
-//! they are ready, with a `probe` for apps that speak HTTP, `listen_hint` explains a failure, and `hooks` reports events
+//! they are ready, with a `probe` for apps that use HTTP, `listen_hint` explains a failure, and `hooks` reports events
 //! to the operator's programs.
 
 mod control;

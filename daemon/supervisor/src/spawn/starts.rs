@@ -167,7 +167,7 @@ impl Starts {
         let most = self.max_pool_size.saturating_mul(4).saturating_add(32);
         let processes = context.processes.len() + self.forks.len();
         if processes >= most {
-            return Err(format!("{processes} processes are too many"));
+            return Err(format!("the maximum number of processes is reached: {processes}"));
         }
         match descriptors::left() {
             Ok(left) if left >= RESERVED => Ok(()),

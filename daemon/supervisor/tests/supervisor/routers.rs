@@ -32,7 +32,7 @@ fn generation(daemon: &mut Daemon) -> u32 {
     })
 }
 
-/// Removes the environment, which is for the report of a start, and this start is over.
+/// Removes the environment, which is for the report of a start, and this start has ended.
 fn without_environment(record: &ProcessRecord) -> ProcessRecord {
     assert_eq!(record.environment.get("IN_PASSENGER").map(String::as_str), Some("1"));
     ProcessRecord { environment: BTreeMap::new(), ..record.clone() }
@@ -144,7 +144,7 @@ fn a_router_that_does_not_read_is_replaced() {
     }
     settle(&mut daemon);
     let router = daemon.router_pid();
-    // More answers than the link holds, most of which are not read.
+    // More answers than the link can hold; few of them are read.
     let order = Order::CheckRestartFiles { ticket: common::link::Ticket(1), dir: "/".into() };
     daemon.ask(&Ask::Flood(Box::new(order), 2000));
     daemon.ask(&Ask::Sleep);

@@ -143,9 +143,9 @@ fn a_second_daemon_does_not_take_the_socket() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
     let expected = format!("the process with PID {} is already listening on", first.pid());
-    assert!(told.contains(&expected), "{told}");
+    assert!(printed.contains(&expected), "{printed}");
     let instances = fs::read_dir(first.dir().join("registry")).unwrap().count();
     assert_eq!(instances, 1, "the second has cleaned up");
 }
