@@ -60,7 +60,7 @@ class Peer:
         return self.server()
 
     def server(self):
-        """The same, for an nginx of its own."""
+        """The same, for a separate nginx."""
         return f"{self.upstream}\nserver {{ listen 127.0.0.1:{self.port}; {self.location} }}\n"
 
     def roles(self):
@@ -161,7 +161,7 @@ def daemon_of(stage):
 
 
 def _router_user():
-    """The router of a daemon of root needs a user of its own: where no package made one, one of Debian's that runs nothing."""
+    """The router of a daemon of root needs a separate user: where no package created one, a user of Debian's that runs nothing."""
     if os.geteuid() != 0:
         return []
     try:
@@ -194,7 +194,7 @@ def gunicorn(stage):
 
 
 def granian(stage):
-    """granian from PyPI, in an environment of its own below target/."""
+    """granian from PyPI, in a separate environment below target/."""
     _need("apt: python3-venv", "/usr/bin/python3")
     program = VENV / "bin/granian"
     try:

@@ -52,7 +52,7 @@ def pss_mib(pids):
 
 
 def machine_busy_seconds():
-    """Processor time that the whole machine has spent, by anybody."""
+    """Processor time that the whole machine has spent."""
     user, nice, system, _idle, _wait, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:]
     return sum(map(int, (user, nice, system, irq, softirq))) / TICK
 

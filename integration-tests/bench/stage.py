@@ -114,7 +114,7 @@ class Stage:
         return sum(process["state"] == "serving" for process in processes)
 
     def wait_for_socket(self, path):
-        """Waits until somebody listens on a unix socket."""
+        """Waits until a process listens on a unix socket."""
         self.eventually(f"{path} to listen", lambda: _connects(path))
 
     def wait_for_answer(self, url):

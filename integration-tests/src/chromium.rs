@@ -123,7 +123,7 @@ impl Chromium {
         let response = request.header("Content-Type", "application/json").send_to(self.port);
         let status = response.status();
         let mut answer = response.json();
-        assert_eq!(status, 200, "chromium does not do as it is told ({path}): {answer}");
+        assert_eq!(status, 200, "chromium rejects a command ({path}): {answer}");
         answer["value"].take()
     }
 }

@@ -285,7 +285,7 @@ impl Daemon {
         child.wait().unwrap();
         for pid in below {
             kill_9(pid);
-            eventually("what the daemon had started is gone", || !is_alive(pid));
+            eventually("the processes of the daemon have ended", || !is_alive(pid));
         }
     }
 

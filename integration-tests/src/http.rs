@@ -104,7 +104,7 @@ impl Connection {
         Ok(Head::parse(self.pending.drain(..end).collect()))
     }
 
-    /// Gives the body to `sink` as it comes; true when it ended as the head said.
+    /// Passes the body to `sink` as it arrives; true when it ended as the head announced.
     pub fn read_body(&mut self, head: &Head, method: &str, mut sink: impl FnMut(&[u8])) -> io::Result<bool> {
         if method == "HEAD" || head.status == 204 || head.status == 304 || head.status < 200 {
             return Ok(true);

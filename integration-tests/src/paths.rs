@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace")
 }
 
 /// One of the project's programs: in `$FLYING_PASSENGER_BIN_DIR`, or where `make build` puts it.

@@ -48,7 +48,7 @@ fn an_exception_in_the_middle_of_a_body_cuts_the_response() {
     let setup = OneApp::app("", |app| app.ruby(ruby));
     let response = setup.nginx.get("/");
     assert_eq!(response.status(), 200);
-    assert!(!response.complete, "a visitor must be able to tell: {}", response.text());
+    assert!(!response.complete, "a visitor must be able to detect it: {}", response.text());
     setup.daemon.logs_eventually("broke off");
     assert_eq!(setup.nginx.get("/ok").expect(200).text(), "fine");
 }

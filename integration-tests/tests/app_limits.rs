@@ -184,7 +184,7 @@ fn tunnels_of_one_app_leave_descriptors_for_others() {
         assert_eq!(setup.nginx.get("/bad/").text(), "no route /bad/", "the app answers");
     }
     tunnels.clear();
-    eventually("there is room again", || open().1 == 101);
+    eventually("a process may start again", || open().1 == 101);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn apps_named_by_clients_expire_and_few_are_logged() {
     assert_eq!(setup.app_pid(), pid);
 }
 
-/// Each process leaves a child behind that holds its output open until somebody opens the gate.
+/// Each process leaves a child behind that keeps its output open until the gate is opened.
 const LEAVES_A_CHILD: &str = "import os, subprocess
 gate = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'gate')
 subprocess.Popen(['cat', gate], stdin=subprocess.DEVNULL, start_new_session=True)
@@ -265,7 +265,7 @@ fn outputs_that_outlive_their_processes_are_bounded() {
     for _ in 0..40 {
         setup.nginx.get("/bad/").expect(200);
     }
-    eventually("the router lets go of outputs", || open_descriptors(router) < before + 25);
+    eventually("the router closes outputs", || open_descriptors(router) < before + 25);
     setup.daemon.logs_eventually("child processes keep the output of more than 16 ended processes open");
     setup.good_app_serves();
     // Who waits for it goes.

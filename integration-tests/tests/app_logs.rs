@@ -11,7 +11,7 @@ const SPEAKER: &str = "$stdout.sync = true
 puts 'loaded'
 run ->(env) { puts env['QUERY_STRING']; [200, {}, [Process.pid.to_s]] }";
 
-/// The speaker with a log file, once what `lies` there is in place.
+/// The app with a log file, after `lies` has been created there.
 fn setup(file: &str, lies: impl FnOnce(&App)) -> OneApp {
     scene_with(file, lies, |daemon| daemon)
 }
@@ -56,7 +56,7 @@ fn an_app_can_have_its_own_log_file() {
     eventually("two processes run", || setup.daemon.app_pids().len() == 2);
     for pid in setup.daemon.app_pids() {
         let line = format!("App {pid} output: loaded\n");
-        eventually("what was printed at the start is there", || has(&file, &line));
+        eventually("the output of the start is logged", || has(&file, &line));
     }
     let found = fs::metadata(&file).unwrap();
     assert_eq!(found.permissions().mode() & 0o777, 0o640);

@@ -48,7 +48,7 @@ fn requests_of_a_paused_app_wait_and_are_served_afterwards() {
 fn what_a_process_works_on_when_its_app_is_paused_is_answered() {
     let setup = OneApp::of(Language::Python);
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     order(&setup, &["pause-app", &root(&setup)]);
     let mut next = ask(&setup, "/pid");
     waiting(&setup, 1);
@@ -65,7 +65,7 @@ fn maintenance_answers_new_and_waiting_requests_at_once() {
     let setup = OneApp::with(Language::Ruby, "", |daemon| daemon.flag("--max-pool-size=1"));
     let (pid, root) = (setup.app_pid(), root(&setup));
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     let mut waits = ask(&setup, "/");
     waiting(&setup, 1);
     order(&setup, &["maintenance-app", &root, "--retry-after", "120"]);
@@ -106,7 +106,7 @@ fn the_mode_survives_a_router_restart() {
 fn an_app_can_be_closed_before_its_first_request() {
     let setup = OneApp::with(Language::Ruby, "passenger_min_instances 0;", |daemon| daemon);
     let name = format!("{} (production)", root(&setup));
-    eventually("nginx has told of its apps", || {
+    eventually("nginx has sent its roster", || {
         setup.daemon.tool("passenger-config", &["maintenance-app", "--name", &name]).status.success()
     });
     setup.nginx.get("/").expect(503);
@@ -120,13 +120,13 @@ fn a_removed_app_starts_again_with_its_next_request() {
     eventually("it has two processes", || setup.daemon.app_pids().len() == 2);
     let before = setup.daemon.app_pids();
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     order(&setup, &["forget-app", &root(&setup)]);
     eventually("the idle one has gone", || before.iter().filter(|pid| is_alive(**pid)).count() == 1);
     setup.test_dir.open_gate("gate");
     busy.read_response().expect(200);
     eventually("all have gone", || !before.iter().any(|pid| is_alive(*pid)));
-    eventually("nothing is known of it", || setup.daemon.status().contains("App groups    : 0"));
+    eventually("no record of it remains", || setup.daemon.status().contains("App groups    : 0"));
     assert!(!before.contains(&setup.app_pid()), "a request brings it back");
     eventually("as many as before", || setup.daemon.app_pids().len() == 2);
 }

@@ -98,7 +98,8 @@ fn the_base_uri_can_be_removed_for_an_http_app() {
         let env = nginx.get("/shop/env?q=1").expect(200).json();
         assert_eq!(env["url"], "/env?q=1");
         let raw = env["raw"].as_array().unwrap();
-        let at = raw.iter().position(|word| word == "x-forwarded-prefix").expect("it is told where it is");
+        let at =
+            raw.iter().position(|word| word == "x-forwarded-prefix").expect("the app receives its prefix");
         assert_eq!(raw[at + 1], "/shop");
         assert_eq!(nginx.get("/shop").expect(200).text(), format!("hello from {}\n", language.name()));
     }

@@ -30,7 +30,7 @@ while True:
 
 const LINES: &str = "passenger_app_start_command 'python3 server.py'; passenger_app_listen socket;";
 
-/// Files in a deep directory that nobody may enter, names that are no text, a symlink and a FIFO.
+/// Files in a deep directory that no user may enter, names that are not text, a symlink and a FIFO.
 const TREE: &str = r#"
     os.symlink("/etc", f"{place}/link")
     os.mkfifo(f"{place}/fifo")

@@ -186,9 +186,9 @@ fn the_concurrency_can_be_configured() {
     let ask = |path: &'static str| thread::spawn(move || Request::get(path).send_to(port).status());
     let inside = [ask("/meet?number=3"), ask("/meet?number=3")];
     let two_are_inside = || setup.daemon.status().matches("Sessions: 2").count() == 1;
-    eventually("two requests are inside", two_are_inside);
+    eventually("two requests are in the app", two_are_inside);
     let waits = ask("/pid");
-    eventually("one waits", || setup.daemon.status().contains("Requests in queue: 1"));
+    eventually("one request waits", || setup.daemon.status().contains("Requests in queue: 1"));
     assert_eq!(setup.nginx.get("/pid").status(), 503);
     test_support::kill_9(setup.daemon.app_pids()[0]);
     assert_eq!(inside.map(|one| one.join().unwrap()), [502, 502], "they were in the killed process");
@@ -208,7 +208,7 @@ fn a_websocket_runs_beside_requests_and_ends_with_a_restart() {
     assert!(restarted.status.success(), "{restarted:?}");
     let goodbye = client.read_to_end();
     assert_eq!(goodbye, [0x88, 2, 0x03, 0xE9], "going away");
-    eventually("the app has heard of it", || setup.test_dir.scratch("websocket.closed").exists());
+    eventually("the app is notified", || setup.test_dir.scratch("websocket.closed").exists());
     eventually("its lifespan has ended", || {
         std::fs::read_to_string(setup.test_dir.scratch("shutdown")).is_ok_and(|text| text == pid.to_string())
     });

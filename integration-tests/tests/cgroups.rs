@@ -56,7 +56,7 @@ fn group_of(pid: u32) -> String {
 /// What the daemon hands on to the groups of processes.
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 
-/// Starts a process that outlives it, and tells both PIDs.
+/// Starts a process that outlives it, and reports both PIDs.
 const PARENT: &str = "run ->(env) {
   child = spawn('setsid', 'sleep', '600', in: '/dev/null', out: '/dev/null', err: '/dev/null')
   [200, {}, [\"#{Process.pid} #{child}\"]]
@@ -86,7 +86,7 @@ fn children_of_an_app_end_with_its_process() {
         assert_eq!(group_of(child), own, "{method}");
         assert!(group_of(setup.daemon.router()).ends_with("/daemon"));
         kill_9(pid);
-        eventually("what it had started has ended, too", || !is_alive(child));
+        eventually("its child processes have ended, too", || !is_alive(child));
         let (next, child) = pids(&setup);
         assert_ne!(group_of(next), own, "{method}");
         let root = setup.app.dir().display().to_string();
@@ -144,7 +144,7 @@ fn an_upgraded_daemon_keeps_the_control_groups() {
     setup.daemon.logs_eventually("takes over from");
     assert_eq!(pids().0, app);
     kill_9(app);
-    eventually("what it has started ends with it", || !is_alive(child));
+    eventually("its child processes end with it", || !is_alive(child));
     assert_ne!(pids().0, app);
     eventually("its group is gone", || !delegated.groups().contains(&group));
 }
@@ -169,10 +169,10 @@ fn control_groups_of_a_killed_daemon_do_no_harm() {
     let group = delegated.groups();
     setup.daemon.kill();
     eventually("the app ends with its daemon", || !is_alive(before[0]));
-    assert_eq!(delegated.groups(), group, "nobody has removed it");
+    assert_eq!(delegated.groups(), group, "it was not removed");
     setup.daemon.start_again();
     assert_ne!(pids(&setup)[0], before[0], "a process of the same number has a group of that name");
-    eventually("what the one before has left behind has ended", || !is_alive(before[1]));
+    eventually("the processes that the previous one left have ended", || !is_alive(before[1]));
 }
 
 #[test]

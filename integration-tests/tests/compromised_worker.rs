@@ -32,7 +32,7 @@ fn take_over(setup: &OneApp, configured_ms: u64) -> FrameClient {
 fn forged_settings_end_with_the_workers_connection() {
     let setup = setup();
     drop(take_over(&setup, FAR_FUTURE));
-    eventually("nginx's configuration counts", || answer(&setup) == "real");
+    eventually("nginx's configuration applies", || answer(&setup) == "real");
     setup.daemon.logs_eventually("read in the future");
     let warnings = setup.daemon.log().matches("read in the future").count();
     drop(take_over(&setup, FAR_FUTURE + 1));
@@ -44,7 +44,7 @@ fn forged_settings_end_with_a_reload() {
     let setup = setup();
     let _connected = take_over(&setup, FAR_FUTURE);
     setup.nginx.reload();
-    eventually("nginx's configuration counts", || answer(&setup) == "real");
+    eventually("nginx's configuration applies", || answer(&setup) == "real");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn forged_settings_end_with_nginx() {
     let _connected = take_over(&setup, FAR_FUTURE);
     setup.nginx.stop();
     setup.nginx.start_again();
-    eventually("nginx's configuration counts", || answer(&setup) == "real");
+    eventually("nginx's configuration applies", || answer(&setup) == "real");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn forged_settings_end_with_the_router() {
     let setup = setup();
     let _connected = take_over(&setup, FAR_FUTURE);
     setup.daemon.kill_router();
-    eventually("nginx's configuration counts", || answer(&setup) == "real");
+    eventually("nginx's configuration applies", || answer(&setup) == "real");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn forged_settings_end_with_restart_app() {
     let setup = setup();
     drop(take_over(&setup, FAR_FUTURE));
     assert!(setup.daemon.tool("passenger-config", &["restart-app", "/"]).status.success());
-    eventually("nginx's configuration counts", || answer(&setup) == "real");
+    eventually("nginx's configuration applies", || answer(&setup) == "real");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_forged_roster_removes_apps_only_while_it_is_connected() {
     eventually("its processes stay", || pid() == pid());
 }
 
-/// Names of apps that nobody asks for, and that only one nginx after another names.
+/// Names of apps without requests, which only one nginx after another names.
 #[test]
 fn endless_rosters_do_not_grow_the_router() {
     const MOST_KIB: u64 = 24 * 1024;

@@ -51,7 +51,7 @@ fn changes_of_pool_settings_apply_at_once() {
     eventually("there is one", || setup.daemon.app_pids().len() == 1);
     reconfigure(&setup, Language::Ruby, "passenger_min_instances 3;");
     setup.app_pid();
-    eventually("there are three again, as an earlier configuration said", || {
+    eventually("there are three again, as in an earlier configuration", || {
         setup.daemon.app_pids().len() == 3
     });
 }

@@ -186,7 +186,7 @@ fn a_file_that_others_can_write_is_refused_as_root() {
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
     let output = test_dir.daemon().flag(&format!("--config={}", file.display())).output();
     assert_eq!(output.status.code(), Some(1));
-    assert!(reported(&output).contains("others than root may write to it"), "{}", reported(&output));
+    assert!(reported(&output).contains("other users than root can write to it"), "{}", reported(&output));
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn an_app_removed_from_nginx_is_stopped_and_others_stay() {
     let (shop_pid, _) = (setup.pid_of("shop"), setup.pid_of("blog"));
     eventually("three processes run", || setup.daemon.app_pids().len() == 3);
     setup.reconfigure(&[&shop]);
-    eventually("only the shop is left", || setup.daemon.app_pids() == [shop_pid]);
+    eventually("only the app shop remains", || setup.daemon.app_pids() == [shop_pid]);
     eventually("the blog is forgotten", || !setup.knows("blog"));
     assert_eq!(setup.pid_of("shop"), shop_pid);
 
@@ -159,7 +159,7 @@ fn apps_removed_while_nginx_was_stopped_are_stopped_later() {
     setup.nginx.stop();
     setup.nginx.configure(&conf(&[&shop]));
     setup.nginx.start_again();
-    eventually("only the shop is left", || setup.daemon.app_pids() == [shop_pid]);
+    eventually("only the app shop remains", || setup.daemon.app_pids() == [shop_pid]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn hostile(app: App) -> App {
     if is_root() { app.owned_by("games") } else { app }
 }
 
-/// A file that only the daemon's user may read and nobody may change, outside of everything that apps own.
+/// A file that only the daemon's user may read and no user may change, outside of everything that apps own.
 fn precious(test_dir: &TestDir) -> PathBuf {
     let path = test_dir.path("precious");
     fs::write(&path, "top secret").unwrap();
@@ -64,7 +64,7 @@ Server(os.environ["SOCKET"], Handler).serve_forever()
     assert!(is_untouched(&precious) && test_dir.dir().is_dir());
 }
 
-/// CVE-2013-2119, CVE-2013-4136, CVE-2014-1831, CVE-2014-1832, CVE-2016-10345: what a stranger had made under a name
+/// CVE-2013-2119, CVE-2013-4136, CVE-2014-1831, CVE-2014-1832, CVE-2016-10345: what another user had created under a name
 /// that could be guessed was used, and even given away.
 #[test]
 fn files_planted_by_another_user_are_not_used() {
@@ -153,13 +153,13 @@ fn an_app_cannot_refer_to_other_processes_or_sockets() {
         assert!(status >= 500, "lie {at} is answered with {status}");
         daemon.logs_eventually(&format!("told lie {at}"));
     }
-    assert!(victim.0.try_wait().unwrap().is_none(), "a stranger was ended");
+    assert!(victim.0.try_wait().unwrap().is_none(), "a process of another user was killed");
     assert!(listener.accept().is_err(), "a request went to where the app pointed");
     app.write(
         "passenger_wsgi.py",
         "def application(env, start):\n    start('200 OK', [])\n    return [b'x']\n",
     );
-    eventually("an honest version serves", || nginx.get("/").status() == 200);
+    eventually("a correct version serves", || nginx.get("/").status() == 200);
 }
 
 /// Ends with the test, however that ends.

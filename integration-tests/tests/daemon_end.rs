@@ -47,7 +47,7 @@ for_each_language! {
         let reported = setup.test_dir.scratch("told");
         assert!(!reported.exists());
         assert!(setup.daemon.stop().success());
-        assert!(reported.exists(), "it has heard of its end");
+        assert!(reported.exists(), "it was notified of its end");
     }
 }
 
@@ -56,9 +56,9 @@ fn active_and_queued_requests_are_served_before_shutdown() {
     let mut setup = OneApp::with(Language::Python, "", |daemon| daemon.flag("--max-pool-size=1"));
     let pid = setup.app_pid();
     let mut first = ask(&setup, "/wait?name=gate");
-    eventually("it is under way", || setup.test_dir.scratch("gate.arrived").exists());
+    eventually("it is active", || setup.test_dir.scratch("gate.arrived").exists());
     let mut waiting: Vec<_> = (0..5).map(|_| ask(&setup, "/pid")).collect();
-    eventually("others wait", || setup.daemon.status().contains("Requests in queue: 5"));
+    eventually("other requests wait", || setup.daemon.status().contains("Requests in queue: 5"));
     setup.daemon.signal(Signal::SIGTERM);
     setup.daemon.logs_eventually("shutting down: 6 requests in progress");
     setup.test_dir.open_gate("gate");
@@ -91,7 +91,7 @@ fn shutdown_has_one_time_limit_for_all_steps() {
     let mut setup = OneApp::custom("", |daemon| daemon.flag("--shutdown-timeout=2"), |app| app.ruby(ruby));
     let pid = setup.app_pid();
     let _hangs = ask(&setup, "/hang");
-    eventually("it is under way", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is active", || setup.daemon.status().contains("Sessions: 1 "));
     assert!(setup.daemon.stop().success());
     let log = setup.daemon.log();
     assert!(log.contains("1 requests did not finish within 2 s"), "{log}");
@@ -107,14 +107,14 @@ fn a_second_signal_stops_everything_at_once() {
         let mut setup = OneApp::of(Language::Python);
         setup.app_pid();
         let _hangs = ask(&setup, "/wait?name=never");
-        eventually("it is under way", || setup.test_dir.scratch("never.arrived").exists());
+        eventually("it is active", || setup.test_dir.scratch("never.arrived").exists());
         setup.daemon.signal(Signal::SIGTERM);
         setup.daemon.logs_eventually("shutting down: 1 requests in progress");
         setup.daemon.signal(second);
         assert_eq!(setup.daemon.await_end().code(), Some(1));
         let left: Vec<_> = fs::read_dir(setup.test_dir.path("registry")).unwrap().collect();
         assert!(left.is_empty() && !setup.test_dir.socket().exists(), "{left:?}");
-        // nginx asks once more when the answer did not come, and finds nobody.
+        // nginx tries once more when there is no response, and finds no listener.
         setup.test_dir.expect_log_line(&setup.test_dir.socket().display().to_string());
     }
 }

@@ -85,7 +85,7 @@ fn a_stale_socket_is_removed() {
     let test_dir = TestDir::new();
     test_dir.app("app").standard(Language::Ruby);
     drop(UnixListener::bind(test_dir.socket()).unwrap());
-    assert!(test_dir.socket().exists(), "a socket nobody listens on");
+    assert!(test_dir.socket().exists(), "a socket without a listener");
     let mut daemon = test_dir.daemon().start();
     let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", "")).start();
     nginx.get("/").expect(200);
@@ -109,7 +109,7 @@ fn an_interrupted_daemon_finishes_its_requests() {
     let mut setup = OneApp::of(Language::Ruby);
     let mut client = setup.nginx.connect();
     client.send(Request::get("/wait?name=last").bytes("close"));
-    eventually("a request is under way", || setup.test_dir.scratch("last.arrived").exists());
+    eventually("a request is active", || setup.test_dir.scratch("last.arrived").exists());
     let (gate, supervisor) = (setup.test_dir.scratch("last.go"), setup.daemon.pid());
     let opener = std::thread::spawn(move || {
         stays("the daemon waits for the request", Duration::from_millis(300), || is_alive(supervisor));
@@ -127,7 +127,7 @@ fn every_stop_signal_lets_requests_finish() {
         let mut setup = OneApp::of(Language::Ruby);
         let mut client = setup.nginx.connect();
         client.send(Request::get("/wait?name=last").bytes("close"));
-        eventually("a request is under way", || setup.test_dir.scratch("last.arrived").exists());
+        eventually("a request is active", || setup.test_dir.scratch("last.arrived").exists());
         setup.daemon.signal(signal);
         setup.daemon.logs_eventually(&format!("received {}", signal.as_str()));
         setup.test_dir.open_gate("last");

@@ -15,11 +15,11 @@ fn the_backlog_changes_under_a_listening_socket() {
     let setup = DaemonSetup::new("passenger_socket_backlog 3;", |daemon| daemon);
     setup.daemon.logs_eventually("socket_backlog changed from 4096 to 3 by nginx's configuration");
     kill(Pid::from_raw(setup.daemon.router().cast_signed()), Signal::SIGSTOP).unwrap();
-    // One more than the backlog, as Linux counts.
+    // One more than the backlog, as in Linux.
     assert_eq!(waiting_connections(&setup.test_dir.socket(), 100), 4);
     kill(Pid::from_raw(setup.daemon.router().cast_signed()), Signal::SIGCONT).unwrap();
     setup.reconfigure("passenger_socket_backlog 100000000;");
-    eventually("nginx has spoken again", || {
+    eventually("nginx has connected again", || {
         setup.nginx.get("/pid").expect(200);
         setup.daemon.log().contains(", not 100000000: net.core.somaxconn")
     });
@@ -61,7 +61,7 @@ fn changes_the_limit_of_open_files(setup: &DaemonSetup) {
     let (before, own) = (of_app("/pid"), open_files(setup.daemon.pid()));
     assert_eq!(before, open_files(std::process::id()), "the app has what the daemon was started with");
     setup.reconfigure("passenger_core_file_descriptor_ulimit 1000;");
-    eventually("supervisor and router have it", || {
+    eventually("supervisor and router have the value", || {
         setup.nginx.get("/pid").expect(200);
         [setup.daemon.pid(), setup.daemon.router()].iter().all(|pid| open_files(*pid).0 == 1000)
     });

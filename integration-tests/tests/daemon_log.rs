@@ -19,7 +19,7 @@ const SPEAKER: &str = r#"
     }
 "#;
 
-/// A printed line with what stands in front of it, and without.
+/// A printed line with its prefix, and without.
 const FRAMED: &str = " output: WORD\n";
 const BARE: &str = "\nWORD\n";
 
@@ -48,7 +48,7 @@ impl PrintingApp {
         self.nginx.get(&format!("/?{word}")).expect(200);
     }
 
-    /// Speaks until the file holds the line: nginx tells its new configuration with its first request after a reload.
+    /// Prints until the file contains the line: nginx sends its new configuration with its first request after a reload.
     #[track_caller]
     fn prints_in(&self, file: &Path, word: &str, line: &str) {
         eventually(&format!("{line:?} is in {}", file.display()), || {
@@ -165,7 +165,7 @@ fn as_root_nginx_can_only_name_logs_that_root_created() {
             log.contains(&warning) || log.lines().any(|line| line.contains(&path) && line.contains(why))
         });
     }
-    eventually("the settings show that nginx's word does not count", || {
+    eventually("the settings show that nginx's value is overridden", || {
         let shown =
             String::from_utf8(printing_app.daemon.tool("passenger-config", &["settings"]).stdout).unwrap();
         shown.lines().any(|line| line.contains(" log_file ") && line.ends_with("(default)"))
@@ -232,7 +232,7 @@ fn a_renamed_log_is_reopened() {
         if is_root() {
             processes.push(printing_app.daemon.router());
         } else {
-            skipped("what the router holds of a renamed log", "nobody but root may look into a router");
+            skipped("what the router holds of a renamed log", "only root may inspect a router");
         }
         for pid in processes {
             assert!(!has_open(pid, &old), "process {pid} holds the old file");
@@ -268,7 +268,7 @@ fn the_flag_removes_the_prefix_for_every_router() {
 #[test]
 fn the_router_cannot_reach_the_log_file() {
     if !is_root() {
-        return skipped("the_router_cannot_reach_the_log_file", "nobody but root may look into a router");
+        return skipped("the_router_cannot_reach_the_log_file", "only root may inspect a router");
     }
     let printing_app = PrintingApp::new(TestDir::new(), "", |daemon| daemon);
     printing_app.say("hello");

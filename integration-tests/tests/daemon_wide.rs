@@ -83,12 +83,12 @@ fn a_flag_overrides_nginx_and_is_logged() {
 fn a_reload_changes_and_resets_options() {
     let setup = DaemonSetup::new("passenger_max_pool_size 3;", |daemon| daemon);
     setup.reconfigure("passenger_max_pool_size 4;");
-    eventually("the new configuration counts", || {
+    eventually("the new configuration applies", || {
         setup.nginx.get("/pid").expect(200);
         setup.option("max_pool_size") == decided(4, "nginx")
     });
     setup.reconfigure("");
-    eventually("the daemon's own value counts again", || {
+    eventually("the daemon's own value applies again", || {
         setup.nginx.get("/pid").expect(200);
         setup.option("max_pool_size") == decided(6, "default")
     });
@@ -220,12 +220,12 @@ fn the_default_user_follows_nginx() {
     let setup = DaemonSetup::new("passenger_default_user games;", |daemon| daemon);
     assert!(setup.nginx.get("/uid").expect(200).text().contains(" games "));
     setup.reconfigure("passenger_default_user nosuchuser;");
-    eventually("nginx has spoken again", || {
+    eventually("nginx has connected again", || {
         setup.nginx.get("/uid").expect(200);
         setup.daemon.log().contains("there is no user \"nosuchuser\"")
     });
     setup.reconfigure("passenger_default_user root;");
-    eventually("nginx has spoken again", || {
+    eventually("nginx has connected again", || {
         setup.nginx.get("/uid").expect(200);
         setup.daemon.log().contains("root does not run apps")
     });

@@ -163,7 +163,7 @@ fn a_process_that_does_not_finish_is_ended_at_last() {
     eventually("it is busy", || setup.test_dir.scratch("never.arrived").exists());
     assert!(restart(&setup, &[]).status.success());
     assert_ne!(setup.app_pid(), stuck, "others are served meanwhile");
-    setup.daemon.logs_eventually("has not finished its requests within 1 s and is ended");
+    setup.daemon.logs_eventually("has not finished its requests within 1 s and is stopped");
     setup.test_dir.open_gate("never");
     eventually("it has gone", || !test_support::is_alive(stuck));
     drop(client);
@@ -282,6 +282,6 @@ fn the_status_shows_the_revision_of_each_process() {
         setup.app.write("REVISION", "root:x:0:0:root\n");
         assert!(setup.daemon.tool("passenger-config", &restart).status.success());
         setup.app_pid();
-        eventually("no word, no revision", || revisions(&setup) == [None]);
+        eventually("an invalid word is not a revision", || revisions(&setup) == [None]);
     }
 }

@@ -39,7 +39,7 @@ fn a_busy_process_answers_after_its_request() {
     let pid = setup.app_pid();
     let mut visitor = setup.nginx.connect();
     visitor.send(Request::get("/wait?name=busy").bytes("close"));
-    eventually("it is at work", || setup.test_dir.scratch("busy.arrived").exists());
+    eventually("it is working", || setup.test_dir.scratch("busy.arrived").exists());
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| ask(&setup, pid, &["/pid"]));
         eventually("the question waits", || setup.daemon.status().contains("Requests in queue: 1"));

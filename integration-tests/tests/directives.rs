@@ -11,12 +11,12 @@ fn the_documentation_and_the_code_list_the_same_names() {
     let in_code = in_code();
     let (page, table): (BTreeSet<_>, BTreeSet<_>) = (documented.iter().collect(), in_code.iter().collect());
     assert_eq!(page.len(), documented.len(), "a name has two entries in docs/DIRECTIVES.md");
-    assert_eq!(table.len(), in_code.len(), "a name stands twice in the module's table");
+    assert_eq!(table.len(), in_code.len(), "a name occurs twice in the module's table");
     let without_entry: Vec<_> = table.difference(&page).collect();
     let without_code: Vec<_> = page.difference(&table).collect();
     assert!(without_entry.is_empty(), "not in docs/DIRECTIVES.md: {without_entry:?}");
     assert!(without_code.is_empty(), "not in the module's table: {without_code:?}");
-    assert_eq!(page.len() - own, 116, "Passenger has 116 names; others are said to be ours");
+    assert_eq!(page.len() - own, 116, "Passenger has 116 names; the others are marked as ours");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_documentation_lists_the_ignored_directives() {
         .collect();
     let test_dir = TestDir::new();
     test_dir.app("app").standard(Language::Ruby);
-    // Its own flag counts, so that the log stays where it is.
+    // Its own flag takes precedence, so that the log stays in its place.
     let daemon =
         test_dir.daemon().flag(&format!("--log-file={}", test_dir.path("daemon.log").display())).start();
     let server = "root %%DIR%%/app/public; passenger_enabled on; passenger_fly_with %%SOCKET%%;";
@@ -107,7 +107,7 @@ fn the_documentation_lists_the_ignored_directives() {
     for each in documented.iter().filter(|each| lines.iter().any(|line| line.starts_with(&each.name))) {
         let is_told = daemon.log().lines().any(|line| has_no_effect(line, &each.name));
         let is_written = each.text.contains("Accepted and sent to the daemon, which does not act on it yet.");
-        assert_eq!(is_told, is_written, "{}: the daemon tells and docs/DIRECTIVES.md says so", each.name);
+        assert_eq!(is_told, is_written, "{}: the log and docs/DIRECTIVES.md differ", each.name);
         let for_good = [
             format!("{} in nginx.conf has no effect: ", each.name),
             format!("{} has no effect: ", each.name),
@@ -118,7 +118,7 @@ fn the_documentation_lists_the_ignored_directives() {
     }
 }
 
-/// Whether a line of the daemon's log tells that a directive has no effect.
+/// Whether a line of the daemon's log reports that a directive has no effect.
 fn has_no_effect(line: &str, name: &str) -> bool {
     if let Some((_, names)) = line.split_once("settings that have no effect in this release: ") {
         return names.split(", ").any(|each| format!("passenger_{each}") == name);
@@ -158,7 +158,7 @@ pub(crate) fn accepted(conf: &str) -> String {
     printed
 }
 
-/// What stands in each block of a configuration.
+/// The contents of each block of a configuration.
 #[derive(Default)]
 pub(crate) struct Blocks<'a> {
     pub(crate) main: &'a str,
@@ -171,7 +171,7 @@ pub(crate) struct Blocks<'a> {
     pub(crate) limit_except: &'a str,
 }
 
-/// A configuration. The first line of each block's content is a line of its own.
+/// A configuration. The first line of each block's contents is a separate line.
 pub(crate) fn conf(blocks: &Blocks<'_>) -> String {
     let Blocks { main, http, upstream, server, if_in_server, location, inner, limit_except } = blocks;
     let text = format!(

@@ -17,7 +17,7 @@ fn effective(http: &str, server: &str, location: &str) -> Value {
     assert!(test.status.success(), "{}", String::from_utf8_lossy(&test.stderr));
     let document: Value = serde_json::from_slice(&fs::read(test_dir.path("manifest.json")).unwrap()).unwrap();
     let levels = document["levels"].as_array().unwrap();
-    levels.iter().find(|level| level["location"] == "/").expect("the location is told")["effective"].clone()
+    levels.iter().find(|level| level["location"] == "/").expect("the location is listed")["effective"].clone()
 }
 
 #[test]

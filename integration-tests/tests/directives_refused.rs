@@ -6,7 +6,7 @@ use test_support::{Directive, Nginx, Takes, documented};
 
 use crate::directives::{Blocks, accepted, conf, in_threads, refusing};
 
-/// Where [`conf`] puts what stands first in `http`, and in `location`.
+/// Where [`conf`] puts the first lines of `http`, and of `location`.
 const LINE: usize = 6;
 const LINE_IN_LOCATION: usize = 13;
 

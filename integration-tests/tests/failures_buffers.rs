@@ -31,7 +31,7 @@ fn a_full_buffer_disk_delays_slow_responses_and_is_reported() {
     );
     setup.daemon.logs_eventually(&reported);
     let shown = format!("Problem       : {reported}");
-    eventually("the status tells", || setup.daemon.status().contains(&shown));
+    eventually("the status shows the problem", || setup.daemon.status().contains(&shown));
     setup.good_app_serves();
     let expected: Vec<u8> = (0..SIZE / 4).flat_map(u32::to_ne_bytes).collect();
     for client in &mut clients {
@@ -39,7 +39,7 @@ fn a_full_buffer_disk_delays_slow_responses_and_is_reported() {
         assert!(response.complete && response.body == expected, "{} bytes", response.body.len());
         setup.good_app_serves();
     }
-    assert_eq!(setup.daemon.log().matches(&reported).count(), 1, "it is told once");
-    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
+    assert_eq!(setup.daemon.log().matches(&reported).count(), 1, "it was logged once");
+    eventually("the status shows no problem", || !setup.daemon.status().contains("Problem"));
     setup.daemon.logs_eventually(&format!(" s: {reported}"));
 }

@@ -65,7 +65,7 @@ fn clock_jumps_do_not_affect_metrics_and_idle_processes() {
     for days in [3, -3, 20_000, -10_000, 0] {
         let mut client = setup.nginx.connect();
         client.send(Request::get("/wait").bytes("close"));
-        eventually("a request is under way", || shown(&setup)["sessions"] == 1);
+        eventually("a request is active", || shown(&setup)["sessions"] == 1);
         clock.jump_to(days * DAY);
         let process = shown(&setup);
         let number = |key: &str| process[key].as_u64().unwrap();
@@ -99,7 +99,7 @@ fn clock_jumps_do_not_affect_a_running_start() {
         client.send(Request::get("/pid").bytes("close"));
         eventually("it starts", || setup.daemon.status().contains("(spawning 1 new process...)"));
         clock.jump_to(days * DAY);
-        stays("it goes on to", Duration::from_millis(300), || {
+        stays("it continues", Duration::from_millis(300), || {
             setup.daemon.status().contains("(spawning 1 new process...)")
         });
         setup.app.write("start", "");
@@ -131,7 +131,7 @@ fn a_configuration_dated_in_the_future_is_superseded() {
         let http = format!("%%HTTP%% passenger_max_pool_size {size};");
         setup.nginx.configure(&conf("").replace("%%HTTP%%", &http));
         setup.nginx.reload();
-        eventually("the configuration counts", || {
+        eventually("the configuration applies", || {
             setup.app_pid();
             setup.daemon.status().contains(&format!("Max pool size : {size}\n"))
         });

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use test_support::{DeadDisk, TwoApps, eventually, is_root, skipped};
 
-/// Whether this test can have one; tells why not.
+/// Whether this test can have one; reports why not.
 fn can_have_a_dead_disk(test: &str) -> bool {
     let can = is_root() && DeadDisk::is_supported();
     if !can {
@@ -36,13 +36,15 @@ fn a_dead_disk_under_restart_files_blocks_no_request() {
     let pid = visitor.read_response().expect(200).text().to_owned();
     let reported = format!("{} does not answer: the file system hangs", far.display());
     setup.daemon.logs_eventually(&reported);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {reported}")));
-    assert_eq!(setup.nginx.get("/bad/").expect(200).text(), pid, "it is not looked at again and again");
+    eventually("the status shows the problem", || {
+        setup.daemon.status().contains(&format!("Problem       : {reported}"))
+    });
+    assert_eq!(setup.nginx.get("/bad/").expect(200).text(), pid, "it is not checked again and again");
     assert_eq!(setup.daemon.log().matches(&reported).count(), 1);
 
     disk.restore();
     setup.daemon.logs_eventually(&format!("{} answers again", far.display()));
-    eventually("the status tells no more", || !setup.daemon.status().contains("Problem"));
+    eventually("the status no longer shows the problem", || !setup.daemon.status().contains("Problem"));
     std::fs::write(far.join("restart.txt"), "").unwrap();
     eventually("its files restart it", || setup.nginx.get("/bad/").expect(200).text() != pid);
 }

@@ -27,7 +27,9 @@ fn more_connections_than_descriptors_wait_and_are_answered() {
     let setup = scarce("", |daemon| daemon);
     let pid = setup.app_pid();
     let mut clients = clients(&setup, "/wait?name=gate", 150);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {TOLD}")));
+    eventually("the status shows the problem", || {
+        setup.daemon.status().contains(&format!("Problem       : {TOLD}"))
+    });
     if test_support::is_root() {
         let open = open_descriptors(setup.daemon.router());
         assert!(open < 64, "{open} descriptors are open: none would be left for tools");
@@ -36,7 +38,7 @@ fn more_connections_than_descriptors_wait_and_are_answered() {
     for client in &mut clients {
         assert_eq!(client.read_response().expect(200).text(), pid.to_string());
     }
-    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
+    eventually("the status shows no problem", || !setup.daemon.status().contains("Problem"));
     let log = setup.daemon.log();
     assert!(log.matches(TOLD).count() <= 4, "beginning and end, and not every connection:\n{log}");
     setup.daemon.logs_eventually(&format!(" s: {TOLD}"));
@@ -49,7 +51,7 @@ fn a_lack_of_descriptors_truncates_no_response() {
     setup.app_pid();
     let mut clients = clients(&setup, "/download?mb=4", 40);
     // Nobody has read anything until then.
-    eventually("descriptors are scarce", || setup.daemon.log().contains(TOLD));
+    eventually("descriptors are used up", || setup.daemon.log().contains(TOLD));
     let read = |client: &mut Connection| {
         let response = client.read_response().expect(200);
         assert!(response.complete && response.body.len() == 4 << 20, "{} bytes", response.body.len());

@@ -42,7 +42,7 @@ fn a_hanging_directory_service_blocks_only_its_users() {
     assert_eq!(setup.nginx.get("/bad/").expect(200).text(), "5", "games");
 }
 
-/// nginx names another default user, whom nobody can look up: that concerns apps of the default user alone.
+/// nginx names another default user, who cannot be looked up: that affects apps of the default user only.
 #[test]
 fn a_hanging_directory_service_allows_a_new_default_user() {
     const NAME: &str = "a_hanging_directory_service_allows_a_new_default_user";
@@ -68,7 +68,7 @@ fn a_hanging_directory_service_allows_a_new_default_user() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).contains("games")
     });
-    // The supervisor starts processes, and tells of them.
+    // The supervisor starts processes, and reports them.
     assert_eq!(setup.nginx.get("/bad/").expect(200).text(), "9", "news");
     assert!(setup.daemon.status().contains(&setup.bad_group()), "{}", setup.daemon.status());
     setup.restart_bad_app();

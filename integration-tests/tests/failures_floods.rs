@@ -52,9 +52,9 @@ fn a_flood_on_standard_error_does_not_affect_other_apps() {
     let quiet = length();
     let mut flood = setup.ask("/bad/pour");
     flood.read_response().expect(200);
-    eventually("it pours", || length() > quiet + (1 << 20));
+    eventually("it writes", || length() > quiet + (1 << 20));
     let (mut answers, mut most) = (0, 0);
-    eventually("most of it is poured", || {
+    eventually("most of it is written", || {
         let before = length();
         setup.good_app_serves();
         most = most.max(length() - before);
@@ -98,8 +98,8 @@ fn a_hook_that_floods_the_log_does_not_affect_requests() {
     let mut bad = setup.ask("/bad/");
     let mut answers = 0;
     let attached = [setup.test_dir.path("app/attached"), setup.bad.path("attached")];
-    // Programs of a hook run one after the other: the flood is over then.
-    eventually("both apps' processes are told of", || {
+    // Programs of a hook run one after the other: the flood has ended then.
+    eventually("the hooks of both apps' processes have run", || {
         setup.good_app_serves();
         answers += 1;
         attached.iter().all(|sign| sign.exists())
@@ -126,7 +126,7 @@ fn a_thousand_queued_requests_are_served() {
             client
         })
         .collect();
-    eventually("all of them wait", || daemon.status().contains("Requests in queue: 1000"));
+    eventually("all requests wait", || daemon.status().contains("Requests in queue: 1000"));
     let shown = daemon.tool("passenger-status", &["--show=server"]).stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1001);

@@ -64,7 +64,7 @@ fn a_hanging_request_is_shown_and_ended_at_its_limit() {
         shown.contains(&format!("  * PID: {hangs} ")) && shown.contains("Phase: app for")
     });
     let mut second = setup.ask("/bad/");
-    eventually("another waits", || setup.requests().contains("PID: -       Age: "));
+    eventually("another request waits", || setup.requests().contains("PID: -       Age: "));
     assert!(setup.requests().contains("GET /bad/hang?report=1"), "{}", setup.requests());
     setup.good_app_serves();
     first.read_response().expect(504);

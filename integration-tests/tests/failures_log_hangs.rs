@@ -1,5 +1,5 @@
 //! Failures: writing to the log blocks, because a disk hangs or nothing reads a pipe. Starts, tools and requests
-//! continue, the status reports it, and the log counts the lost lines.
+//! continue, the status reports it, and the log reports the number of lost lines.
 
 use nix::sys::signal::Signal;
 use test_support::{FrozenDisk, TestDir, TwoApps, eventually, is_root, skipped};
@@ -39,7 +39,7 @@ fn nobody_waits(setup: &TwoApps) {
         setup.good_app_serves();
     }
     setup.good_app_restarts();
-    eventually("the status tells", || setup.daemon.status().contains(HANGS));
+    eventually("the status shows the problem", || setup.daemon.status().contains(HANGS));
     assert_eq!(setup.daemon.router(), router, "the router was not replaced");
 }
 
@@ -54,7 +54,7 @@ fn an_unread_log_pipe_blocks_nothing() {
     test_support::signal(reader, Signal::SIGSTOP);
     nobody_waits(&setup);
     test_support::signal(reader, Signal::SIGCONT);
-    eventually("the status tells no more", || !setup.daemon.status().contains("Problem"));
+    eventually("the status no longer shows the problem", || !setup.daemon.status().contains("Problem"));
     setup.daemon.logs_eventually(LOST);
     setup.nginx.get("/bad/").expect(200);
 }
@@ -63,7 +63,7 @@ fn is_reader(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"log-reader"))
 }
 
-/// Whether this test can have a disk to freeze; tells why not.
+/// Whether this test can have a disk to freeze; reports why not.
 fn can_have_a_frozen_disk(test: &str) -> bool {
     let can = is_root() && FrozenDisk::is_supported();
     if !can {
@@ -101,7 +101,7 @@ fn a_hanging_log_disk_blocks_nothing() {
     setup.nginx.get("/bad/").expect(200);
     drop(frozen);
     let old = || std::fs::read_to_string(&rotated).unwrap();
-    eventually("the log goes on", || old().contains(LOST) && old().contains("the log is written again"));
+    eventually("the log continues", || old().contains(LOST) && old().contains("the log is written again"));
     let reported = setup.daemon.tool("passenger-config", &["reopen-logs"]);
     assert!(reported.status.success(), "{reported:?}");
     setup.daemon.logs_eventually("the log is now");

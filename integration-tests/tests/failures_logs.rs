@@ -89,7 +89,7 @@ fn a_full_log_disk_stops_nothing_and_is_in_the_status() {
         assert!(setup.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
     };
     // What the last block of the file has room for is still logged.
-    eventually("the status tells", || {
+    eventually("the status shows the problem", || {
         restart();
         assert_ne!(setup.app_pid(), pid, "apps start and stop while nothing can be logged");
         let status = setup.daemon.status();

@@ -78,7 +78,7 @@ fn a_full_instance_directory_fails_starts_and_is_reported() {
     setup.good_app_serves();
     assert!(setup.daemon.tool("passenger-status", &[]).status.success());
     drop(full);
-    eventually("it starts when there is room", || setup.nginx.get("/bad/").status() == 200);
+    eventually("it starts when the pool has a free place", || setup.nginx.get("/bad/").status() == 200);
     setup.good_app_serves();
     // Before the test's directory is removed.
     drop(disk);

@@ -37,7 +37,7 @@ for_each_language! {
         before.sort_unstable();
         after.sort_unstable();
         assert_eq!(after, before, "the processes are the same, and answer");
-        eventually("none of them is taken to be busy", || !setup.daemon.status().contains("Sessions: 1"));
+        eventually("none of them is considered busy", || !setup.daemon.status().contains("Sessions: 1"));
     }
 }
 
@@ -79,7 +79,7 @@ fn a_router_crash_fails_a_post_and_nginx_repeats_a_put() {
         client.send(Request::get("/").bytes("keep-alive"));
         client.read_response().expect(200);
         client.send(Request::new(method, "/").body(vec![b'x'; 4 << 20]).bytes("close"));
-        eventually("the upload is under way", || setup.app.path(method).exists());
+        eventually("the upload is active", || setup.app.path(method).exists());
         setup.daemon.kill_router();
         client.read_response()
     };
@@ -102,7 +102,7 @@ fn a_reload_without_a_router_applies_to_the_next_one() {
         eventually("it has died", || !is_alive(router));
         fs::write(&file, text.replace("= 4", &format!("= {size}"))).unwrap();
         setup.daemon.signal(Signal::SIGHUP);
-        eventually("the next one knows", || {
+        eventually("the next router has the value", || {
             let shown = setup.daemon.tool("passenger-config", &["settings", "--json"]);
             shown.status.success() && setup.option("max_pool_size") == (json!(size), "file".to_owned())
         });

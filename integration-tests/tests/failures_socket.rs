@@ -9,7 +9,7 @@ use test_support::{
     DaemonBuilder, Language, ONE_APP_CONF, OneApp, Request, TestDir, eventually, is_root, skipped,
 };
 
-/// A daemon whose socket is in a directory of its own.
+/// A daemon whose socket is in a separate directory.
 fn in_a_directory() -> (OneApp, PathBuf) {
     let test_dir = TestDir::new();
     let app = test_dir.app("app").standard(Language::Ruby);
@@ -32,7 +32,7 @@ fn a_removed_socket_is_created_again_and_requests_go_on() {
     let pid = setup.app_pid();
     let mut client = setup.nginx.connect();
     client.send(Request::get("/wait?name=under-way").bytes("close"));
-    eventually("a request is under way", || setup.test_dir.scratch("under-way.arrived").exists());
+    eventually("a request is active", || setup.test_dir.scratch("under-way.arrived").exists());
     for removed in [vec!["fly.sock"], vec!["fly.sock", "fly.sock.lock"]] {
         removed.iter().for_each(|name| fs::remove_file(setup.test_dir.path(name)).unwrap());
         eventually("the socket is there again", || setup.test_dir.socket().exists());
@@ -62,13 +62,15 @@ fn a_socket_is_created_again_with_its_directory() {
         directory.display()
     );
     setup.daemon.logs_eventually(&sentence);
-    eventually("the status tells", || setup.daemon.status().contains(&format!("Problem       : {sentence}")));
+    eventually("the status shows the problem", || {
+        setup.daemon.status().contains(&format!("Problem       : {sentence}"))
+    });
     fs::create_dir(&directory).unwrap();
     eventually("the socket is there again", || directory.join("socket").exists());
     setup.nginx.reload();
     assert_eq!(setup.app_pid(), pid);
-    eventually("the status is content", || !setup.daemon.status().contains("Problem"));
-    assert_eq!(setup.daemon.log().matches(&sentence).count(), 1, "it was told once");
+    eventually("the status shows no problem", || !setup.daemon.status().contains("Problem"));
+    assert_eq!(setup.daemon.log().matches(&sentence).count(), 1, "it was logged once");
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_foreign_socket_is_reported_and_replaced_when_dead() {
     let (setup, directory) = in_a_directory();
     let pid = setup.app_pid();
     let path = directory.join("socket");
-    // Made elsewhere and put there at once, as by a second program that does not look.
+    // Created elsewhere and moved there atomically, as by a second program that does not check.
     let other = UnixListener::bind(directory.join("other")).unwrap();
     fs::rename(directory.join("other"), &path).unwrap();
     let sentence = format!(
@@ -97,7 +99,9 @@ fn a_removed_socket_of_the_service_manager_is_reported() {
     let daemon = test_dir.daemon().activated(test_dir.socket()).start();
     fs::remove_file(test_dir.socket()).unwrap();
     daemon.logs_eventually("again: with systemd, restart the .socket unit");
-    eventually("the status tells", || daemon.status().contains("Problem       : nginx cannot find"));
+    eventually("the status shows the problem", || {
+        daemon.status().contains("Problem       : nginx cannot find")
+    });
     assert!(!test_dir.socket().exists(), "it is not the daemon's to make");
 }
 

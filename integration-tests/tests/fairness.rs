@@ -12,7 +12,7 @@ def application(environ, start_response):
     return [b'slow']
 ";
 
-/// Locations that are apps of their own, with the same code.
+/// Locations that are separate apps, with the same code.
 const APPS: &str = "
     location /a { passenger_app_group_name a; }
     location /b { passenger_app_group_name b; }

@@ -9,7 +9,7 @@ use test_support::{
 /// A path with what proxies get wrong: a space, a character beyond ASCII and an escaped slash.
 const PATH: &str = "/a%20b/caf%C3%A9/x%2Fy?q=1%202%2F%C3%A9";
 
-/// Every byte, more than one buffer of anybody holds.
+/// Every byte, and more than any single buffer holds.
 fn upload() -> Vec<u8> {
     (0..=255).cycle().take(300_000).collect()
 }

@@ -37,7 +37,7 @@ fn upload(path: &str, size: usize) -> Request {
     Request::post(path, body).header("Content-Type", "multipart/form-data; boundary=b")
 }
 
-/// The app tells name and size of a file that is uploaded to `/upload`.
+/// The app reports name and size of a file that is uploaded to `/upload`.
 #[track_caller]
 fn takes_an_upload(setup: &OneApp, size: usize) {
     let uploaded = setup.nginx.send(upload("/upload", size));
@@ -199,7 +199,7 @@ fn nextjs() {
     }
     assert_eq!(setup.nginx.send(json("/api/notes", r#"{"text": "Grüße"}"#)).expect(201).json()["length"], 5);
     setup.nginx.get("/none").expect(404);
-    // What the browser asks for when somebody follows a link: Next.js adds a hash of the headers first.
+    // What the browser requests when a user follows a link: Next.js adds a hash of the headers first.
     let link = |path: &str| setup.nginx.send(Request::get(path).header("RSC", "1"));
     let hashed = link("/say/a%20b").expect(307);
     let payload = link(hashed.header("Location").unwrap()).expect(200);
@@ -259,7 +259,7 @@ fn a_cluster_serves_and_its_workers_end_with_it() {
     // More at the same time in each round: the daemon keeps to the connections that it has, and so to one worker, as long as
     // they are enough.
     let mut clients = 0;
-    eventually("each worker has answered", || {
+    eventually("each worker has responded", || {
         clients += 4;
         let mut clients: Vec<_> = (0..clients).map(|_| setup.nginx.connect()).collect();
         for client in &mut clients {

@@ -187,7 +187,7 @@ fn faye_websockets_live_beside_requests() {
     events.read_until("data: an event");
     assert_eq!(setup.nginx.get(ODD_PATH).expect(200).text(), "/echo/a b/é/c/d");
     drop((clients, events));
-    eventually("the app hears the end", || setup.test_dir.scratch("closed").exists());
+    eventually("the app is notified of the end", || setup.test_dir.scratch("closed").exists());
     assert_eq!(setup.app_pid(), pid);
 }
 

@@ -80,7 +80,7 @@ fn ruby_hijacks_a_tunnel_and_keeps_serving() {
     client.send(" again");
     client.read_until(" AGAIN");
     drop(client);
-    eventually("the app hears the end", || setup.test_dir.scratch("tunnel.closed").exists());
+    eventually("the app is notified of the end", || setup.test_dir.scratch("tunnel.closed").exists());
     setup.nginx.send(Request::get("/pid")).expect(200);
 }
 

@@ -165,7 +165,7 @@ fn other_threads_serve_beside_kept_connections() {
         for _ in 0..5 {
             assert_eq!(setup.app_pid(), pid);
         }
-        // Each thread that comes back is used again, whichever connection it takes first.
+        // Each thread that returns is used again, whichever connection it takes first.
         drop(second);
         for _ in 0..5 {
             assert_eq!(setup.app_pid(), pid);

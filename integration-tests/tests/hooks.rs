@@ -31,7 +31,7 @@ fn hooks_run_when_a_process_starts_and_ends() {
     assert_ne!(pid, next);
     setup.daemon.logs_eventually(&format!("hook attached_process: {}pid={next} ", group(&setup)));
     let reported = setup.daemon.log().matches("hook detached_process: ").count();
-    assert_eq!(reported, 1, "each process is told of once");
+    assert_eq!(reported, 1, "the hook runs once for each process");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_failed_start_runs_a_hook_with_its_error_id() {
     setup.daemon.logs_eventually("fail.sh of the hook spawn_failed exited with status 3");
     let begin = format!("hook spawn_failed: {}pid= error=", group(&setup));
     let mut line = String::new();
-    eventually("the program is told the ID that the visitor got", || {
+    eventually("the program receives the ID that the visitor got", || {
         let log = setup.daemon.log();
         let id = |line: &str| Some(line.split("id=").nth(1)?.split(' ').next()?.to_owned());
         let reported =
@@ -69,7 +69,7 @@ fn a_full_queue_runs_a_hook() {
         client.send(Request::get(&format!("/wait?name={name}")).bytes("close"));
         clients.push(client);
         if name == "first" {
-            eventually("it is at work", || setup.test_dir.scratch("first.arrived").exists());
+            eventually("it is working", || setup.test_dir.scratch("first.arrived").exists());
         }
     }
     eventually("one request waits", || setup.daemon.status().contains("Requests in queue: 1"));
@@ -102,7 +102,7 @@ fn a_hook_can_inspect_a_slow_process_before_it_is_killed() {
     eventually("it is killed", || !test_support::is_alive(pid));
     setup.daemon.logs_eventually(&format!("hook max_request_time_reached: {}pid={pid} ", group(&setup)));
     let has_no_other = setup.daemon.log().lines().any(|line| line == "0, 1, 2, 3");
-    assert!(has_no_other, "ls has one of its own, and none is the daemon's");
+    assert!(has_no_other, "ls has its own descriptor, and none of the daemon's");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_second_stop_signal_waits_for_no_hook() {
     let daemon = hook(test_dir.daemon(), "before_watchdog_shutdown", &["again.sh"]);
     let mut daemon = hook(daemon, "after_watchdog_shutdown", &["life.sh"]).start();
     let status = daemon.stop();
-    assert_eq!(status.code(), Some(1), "it tells that the end was cut short");
+    assert_eq!(status.code(), Some(1), "its exit status reports the interrupted shutdown");
     assert!(!daemon.log().contains("hook after_watchdog_shutdown:"), "{}", daemon.log());
 }
 

@@ -115,7 +115,7 @@ fn an_app_that_owns_a_directory_above_the_sockets_is_refused() {
     }
 }
 
-/// As the service manager may have made it, and as somebody may have changed it.
+/// As the service manager may have created it, and as an administrator may have changed it.
 #[test]
 fn the_socket_of_a_service_manager_is_checked_as_it_is() {
     if needs_root("the_socket_of_a_service_manager_is_checked_as_it_is") {
@@ -192,7 +192,7 @@ fn the_router_can_neither_make_nor_remove_sockets_of_apps() {
     let apps = setup.daemon.admin_socket().with_file_name("apps");
     let found = std::fs::metadata(&apps).unwrap();
     assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (0, named("news").gid.as_raw(), 0o710));
-    // The next process has a socket of its own there, which comes and goes with it.
+    // The next process has its own socket there, which exists as long as the process.
     test_support::kill_9(setup.daemon.app_pids()[0]);
     eventually("another process answers", || setup.nginx.get("/").status() == 200);
     eventually("one socket is left", || std::fs::read_dir(&apps).unwrap().count() == 1);

@@ -122,9 +122,9 @@ fn only_app_and_router_can_use_the_apps_socket() {
     let owner = fs::metadata(format!("/proc/{pid}")).unwrap().uid();
     let found = fs::metadata(place).unwrap();
     assert_eq!(found.uid(), owner);
-    assert_eq!(found.permissions().mode() & 0o007, 0, "nobody else gets in");
+    assert_eq!(found.permissions().mode() & 0o007, 0, "no other user can enter");
     if !test_support::is_root() {
-        return test_support::skipped("a stranger at an app's socket", "only root can be another user");
+        return test_support::skipped("another user at an app's socket", "only root can be another user");
     }
     let connect =
         format!("import socket; socket.socket(socket.AF_UNIX).connect('{}/socket')", place.display());

@@ -56,7 +56,7 @@ fn an_app_forges_no_line_in_any_form() {
     for form in ["plain", "json", "journald"] {
         let setup = in_form(form);
         setup.nginx.get("/?oneNLLT0>twoDELthree").expect(200);
-        eventually("both lines have come", || setup.daemon.log().contains("three"));
+        eventually("both lines have arrived", || setup.daemon.log().contains("three"));
         assert!(!setup.daemon.log().contains("\n<0>two"), "{form}");
         assert!(!setup.daemon.log().contains('\u{7f}'), "{form}");
     }

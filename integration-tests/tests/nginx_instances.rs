@@ -115,14 +115,14 @@ fn two_nginxes_in_containers_keep_their_apps_apart() {
     assert_eq!(first.pid_of("blog"), blog);
 
     second.reconfigure(&["shop"]);
-    eventually("what a reload left out goes", || !daemon.app_pids().contains(&news));
+    eventually("an app that a reload has removed is stopped", || !daemon.app_pids().contains(&news));
     second.stop();
     stays("both keep what they have", Duration::from_secs(1), || {
         [blog, shop].iter().all(|pid| daemon.app_pids().contains(pid))
     });
 
     let _third = Contained::start(&test_dir, &["news"]);
-    eventually("what a restart left out goes", || !daemon.app_pids().contains(&shop));
+    eventually("an app that a restart has removed is stopped", || !daemon.app_pids().contains(&shop));
     assert_eq!(first.pid_of("blog"), blog);
 }
 

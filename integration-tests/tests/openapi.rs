@@ -113,7 +113,7 @@ fn responses_match_the_openapi_document() {
     let setup = OneApp::of(Language::Ruby);
     setup.app_pid();
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     let contract = Contract::of(&setup.daemon);
     for path in ["/", "/ping.json", "/healthz", "/info.json", "/pool.txt", "/pool.xml", "/metrics"] {
         contract.keeps("GET", path, None, 200);

@@ -189,12 +189,12 @@ fn seen(answer: &Response) -> ProcessInfo {
     let headers = answer.head.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
     let mut headers: Vec<_> = headers.filter(|(name, _)| !OURS.contains(&name.as_str())).collect();
     headers.sort();
-    // A body whose length the app did not tell may come with its length or in chunks.
+    // A body whose length the app did not specify may arrive with its length or in chunks.
     headers.retain(|(name, _)| !["content-length", "transfer-encoding"].contains(&name.as_str()));
     (answer.status(), headers, body(answer), answer.complete)
 }
 
-/// Compressed bodies differ when their parts came at other times: what they hold counts.
+/// Compressed bodies differ when their parts arrived at other times: their contents are compared.
 fn decompressed(body: &[u8]) -> String {
     let mut gzip = Command::new("gzip");
     let mut gzip = gzip.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -203,7 +203,7 @@ fn decompressed(body: &[u8]) -> String {
     String::from_utf8_lossy(&gzip.wait_with_output().unwrap().stdout).into_owned()
 }
 
-/// What `/env` tells of the request, without the headers that differ by design; any other body as it is.
+/// What `/env` reports of the request, without the headers that differ by design; any other body as it is.
 fn body(answer: &Response) -> String {
     if answer.header("content-encoding") == Some("gzip") {
         return decompressed(&answer.body);

@@ -2,7 +2,7 @@
 
 use test_support::{OneApp, Request, eventually};
 
-/// Asks for out-of-band work at `/ask`. The work lasts until there is a file `go-on`, and tells the log of itself.
+/// Asks for out-of-band work at `/ask`. The work lasts until there is a file `go-on`, and is logged.
 const RUBY: &str = r#"
 PhusionPassenger.on_event(:oob_work) do
   warn "works: #{Process.pid}"
@@ -107,7 +107,7 @@ fn a_restart_waits_for_the_work() {
         assert!(test_support::is_alive(number), "it is in the middle of its work");
         setup.app.write("go-on", "");
         setup.daemon.logs_eventually(&format!("worked: {pid}"));
-        eventually("it goes after it", || !test_support::is_alive(number));
+        eventually("it exits after it", || !test_support::is_alive(number));
     }
 }
 

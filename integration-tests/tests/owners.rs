@@ -112,7 +112,7 @@ impl Setup {
         self.daemon.admin_socket().display().to_string()
     }
 
-    /// The sockets that nobody but nginx and the daemon's router may connect to.
+    /// The sockets that only nginx and the daemon's router may connect to.
     fn sockets(&self) -> Vec<PathBuf> {
         let mut found = vec![self.test_dir.socket()];
         collect_sockets(&self.test_dir.path("registry"), &mut found);
@@ -182,7 +182,7 @@ fn apps_of_three_owners_run_as_three_users_and_cannot_reach_each_other() {
             assert_eq!(setup.attempt(owner, "read", &path), "EACCES", "{owner} reads {path}");
         }
     }
-    assert_eq!(OWNERS.map(|owner| setup.identity(owner).0), pids, "nobody was hurt");
+    assert_eq!(OWNERS.map(|owner| setup.identity(owner).0), pids, "no process was affected");
 }
 
 #[test]

@@ -11,8 +11,8 @@ fn max_pool_size_is_respected() {
     let clients: Vec<Connection> = (0..4).map(|number| waiting(&setup, &number.to_string())).collect();
     // The order of the first two is not defined.
     let under_way = |number: &i32| setup.test_dir.scratch(&format!("{number}.arrived")).exists();
-    eventually("two requests are under way", || (0..4).filter(under_way).count() == 2);
-    eventually("the others wait", || setup.daemon.status().contains("Requests in queue: 2"));
+    eventually("two requests are active", || (0..4).filter(under_way).count() == 2);
+    eventually("the other requests wait", || setup.daemon.status().contains("Requests in queue: 2"));
     stays("there are two processes", Duration::from_millis(500), || setup.daemon.app_pids().len() == 2);
     assert!(setup.daemon.status().contains("Max pool size : 2"), "{}", setup.daemon.status());
     (0..4).for_each(|number| setup.test_dir.open_gate(&number.to_string()));

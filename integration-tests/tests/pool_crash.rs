@@ -32,7 +32,7 @@ for_each_language! {
         let mut client = setup.nginx.connect();
         client.send(Request::get("/wait?name=never").bytes("close"));
         let sign = setup.test_dir.scratch("never.arrived");
-        eventually("a request is under way", || sign.exists());
+        eventually("a request is active", || sign.exists());
         kill_9(std::fs::read_to_string(sign).unwrap().trim().parse().unwrap());
         assert_eq!(client.read_response().status(), 502);
         eventually("the app answers again", || setup.nginx.get("/").status() == 200);
@@ -112,7 +112,7 @@ fn a_process_is_detached_by_its_pid() {
     let mut client = setup.nginx.connect();
     client.send(Request::get("/wait?name=held").bytes("close"));
     let sign = setup.test_dir.scratch("held.arrived");
-    eventually("a request is under way", || sign.exists());
+    eventually("a request is active", || sign.exists());
     let busy: u32 = std::fs::read_to_string(sign).unwrap().trim().parse().unwrap();
     let reported = setup.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
     assert!(reported.status.success(), "{}", String::from_utf8_lossy(&reported.stderr));

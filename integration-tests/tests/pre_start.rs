@@ -66,7 +66,7 @@ fn the_daemon_knows_the_configuration_before_any_request() {
     let test_dir = test_dir();
     let daemon = test_dir.daemon().start();
     let _nginx = shop(&test_dir, "");
-    eventually("the daemon knows the configuration", || knows_the_configuration(&daemon));
+    eventually("the daemon has received the configuration", || knows_the_configuration(&daemon));
     assert!(daemon.app_pids().is_empty());
 }
 

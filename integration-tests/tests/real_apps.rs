@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use test_support::{App, Browser, Load, OneApp, Request, eventually_some, is_root};
 
-/// More than fits into one buffer of anybody, with every byte in it.
+/// More than fits into any single buffer, with every byte value.
 pub(crate) fn upload() -> Vec<u8> {
     (0..300_000_u32).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }
@@ -28,7 +28,7 @@ pub(crate) fn both(setup: &OneApp) -> BTreeSet<u32> {
     })
 }
 
-/// Restarts the app, one process after the other, while somebody who is logged in keeps asking for `page`, which others
+/// Restarts the app, one process after the other, while a user who is logged in keeps requesting `page`, which others
 /// are not shown.
 #[track_caller]
 pub(crate) fn restarts_while_used(setup: &OneApp, browser: &Browser, page: &str) {

@@ -6,7 +6,7 @@ use test_support::{App, Request, eventually, require_debian_package, run};
 
 use crate::real_apps::{both, restarts_under_load, two_processes_of};
 
-/// A connection of the preloader that a forked process used would show this table, as nobody else can see it.
+/// A connection of the preloader that a forked process used would show this table, which no other connection can see.
 const INITIALIZER: &str = r#"
 Rails.application.config.after_initialize do
   ActiveRecord::Base.connection.execute('CREATE TEMP TABLE of_the_preloader (pid)')

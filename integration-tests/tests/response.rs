@@ -75,7 +75,7 @@ fn a_response_longer_than_announced_is_cut_at_its_length() {
     assert_eq!(client.read_response().expect(200).text(), "good");
     client.send(test_support::Request::get("/long").bytes("keep-alive"));
     assert_eq!(client.read_response().text(), "good");
-    // Whatever became of that connection, nobody is given the rest as an answer.
+    // Whatever became of that connection, no client receives the rest as a response.
     for _ in 0..3 {
         assert_eq!(setup.nginx.get("/ok").expect(200).text(), "good");
     }

@@ -54,7 +54,7 @@ fn watched_restart_files_need_no_request() {
     let setup = OneApp::with(Language::Ruby, lines, |daemon| daemon.flag("--stat-throttle-rate=0"));
     let first = setup.app_pid();
     setup.app.touch_restart_txt();
-    eventually("another process is there, although nobody has asked for anything", || {
+    eventually("another process runs without a request", || {
         let now = setup.daemon.app_pids();
         now.len() == 1 && now[0] != first
     });

@@ -74,7 +74,7 @@ fn as_pid_1_it_reports_an_incomplete_shutdown() {
     let Some(mut setup) = contained(NAME, |app| app.standard(test_support::Language::Python)) else { return };
     let mut client = setup.nginx.connect();
     client.send(test_support::Request::get("/wait?name=never").bytes("close"));
-    eventually("a request is under way", || setup.test_dir.scratch("never.arrived").exists());
+    eventually("a request is active", || setup.test_dir.scratch("never.arrived").exists());
     setup.daemon.signal(Signal::SIGTERM);
     setup.daemon.logs_eventually("shutting down");
     setup.daemon.signal(Signal::SIGTERM);

@@ -59,7 +59,7 @@ fn each_location_uses_its_own_daemon() {
         test_dir.nginx(&CONF.replace("passenger_enabled on;", &format!("passenger_enabled on; {lines}")));
     let nginx = nginx.start();
 
-    // Each hears from nginx of its own apps only, before anybody has asked for one.
+    // Each receives from nginx its own apps only, before any request.
     let [blog, shop] = ["blog", "shop"].map(|app| format!("{}/{app} (", test_dir.dir().display()));
     eventually("the shop's processes are there", || processes(&second) == 2);
     assert!(status(&second).contains(&shop), "{}", status(&second));
@@ -77,7 +77,7 @@ fn each_location_uses_its_own_daemon() {
     let refused = nginx.send(Request::get("/pid").header("Host", "shop.example"));
     assert_eq!(refused.status(), 502);
     second.start_again();
-    eventually("nginx has told the new one of its app", || processes(&second) == 2);
+    eventually("nginx has sent its roster to the new daemon", || processes(&second) == 2);
     assert_ne!(pid_of(&nginx, "shop"), before[1]);
     assert_eq!(pid_of(&nginx, "blog"), before[0]);
 }

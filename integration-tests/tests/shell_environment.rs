@@ -22,7 +22,7 @@ struct Setup {
     _test_dir: TestDir,
 }
 
-/// The standard app of a user whose shell reads this profile. `None` when nobody can have another user.
+/// The standard app of a user whose shell reads this profile. `None` when the test cannot switch users.
 fn setup(test: &str, language: Language, shell: &str, profile: &str, lines: &str) -> Option<Setup> {
     if !is_root() {
         skipped(test, "only root can show the daemon another /etc/passwd");
@@ -61,7 +61,7 @@ for_each_language! {
         for shell in ["/bin/bash", "/bin/sh"] {
             let Some(setup) = setup("what_the_profile_exports", language, shell, PROFILE, "") else { return };
             assert_eq!(setup.environ("FRUIT"), "a pear's", "{shell}");
-            assert_eq!(setup.environ("RAILS_ENV"), "production", "what the daemon sets counts more");
+            assert_eq!(setup.environ("RAILS_ENV"), "production", "the daemon's values take precedence");
             assert_eq!(setup.environ("MINE"), "mine", "and what nginx.conf says");
             assert_eq!(setup.environ("WRAPPED"), "yes", "the interpreter is found with the profile's PATH");
             assert_eq!(setup.environ("PASSENGER_BASE_URI"), "(unset)");

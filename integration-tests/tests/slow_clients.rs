@@ -48,7 +48,9 @@ fn the_backlog_has_a_limit() {
     eventually("the file is full", || kept(&setup).contains(&LIMIT));
     assert!(!setup.test_dir.scratch("limit.closed").exists(), "the app is paused, not cut");
     drop(slow);
-    eventually("the app hears that its client has left", || setup.test_dir.scratch("limit.closed").exists());
+    eventually("the app is notified that its client has disconnected", || {
+        setup.test_dir.scratch("limit.closed").exists()
+    });
     eventually("the file has gone", || kept(&setup).is_empty());
 }
 
@@ -86,7 +88,7 @@ fn a_response_arrives_without_a_buffer_directory() {
 /// What a router holds open is closed to its own user.
 fn can_inspect_the_router(test: &str) -> bool {
     if !is_root() {
-        skipped(test, "nobody but root may look into a router");
+        skipped(test, "only root may inspect a router");
     }
     is_root()
 }
@@ -95,7 +97,7 @@ fn can_inspect_the_router(test: &str) -> bool {
 fn kept(setup: &OneApp) -> Vec<u64> {
     let descriptors = format!("/proc/{}/fd", setup.daemon.router());
     let files = std::fs::read_dir(descriptors).unwrap().flatten().map(|entry| entry.path());
-    // A nameless file is shown as deleted, and what its descriptor leads to can still be looked at.
+    // A nameless file is shown as deleted, and the file of its descriptor can still be inspected.
     let nameless = files.filter(|fd| {
         std::fs::read_link(fd)
             .is_ok_and(|to| to.starts_with("/var/tmp") && to.to_string_lossy().ends_with("(deleted)"))

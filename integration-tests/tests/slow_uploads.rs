@@ -5,7 +5,7 @@ use std::time::Duration;
 use test_support::{Connection, Language, OneApp, Request, eventually, for_each_language, stays};
 
 const UNBUFFERED: &str = "passenger_request_buffering off;";
-/// What the daemon grants before the rate counts, and some more.
+/// The time before the rate applies, and some more.
 const OVER: Duration = Duration::from_secs(22);
 
 /// One process that does one thing at a time.
@@ -50,12 +50,12 @@ fn a_slow_upload_continues_while_nobody_waits() {
     let setup = alone(Language::Python);
     let mut slow = half_an_upload(&setup, "/first");
     eventually("the app has begun to read", || setup.test_dir.scratch("first").exists());
-    stays("nobody waits", OVER, || setup.daemon.status().contains("Requests in queue: 0"));
+    stays("no request waits", OVER, || setup.daemon.status().contains("Requests in queue: 0"));
     slow.send(vec![b'x'; 995]);
     assert_eq!(slow.read_response().expect(200).text(), "then 995");
-    // The next one has been slow for as long when somebody comes.
+    // The next one has been slow for as long when another request arrives.
     let mut slow = half_an_upload(&setup, "/echo");
-    stays("nobody waits", OVER, || setup.daemon.status().contains("Requests in queue: 0"));
+    stays("no request waits", OVER, || setup.daemon.status().contains("Requests in queue: 0"));
     visit(&setup).read_response().expect(200);
     slow.read_response().expect(408);
 }

@@ -131,7 +131,7 @@ for_each_language! {
         assert_eq!(loaders(&setup).len(), 2);
         assert_eq!(setup.nginx.get("/").expect(200).text().trim(), loaders(&setup)[1].to_string());
         eventually("the preloader with the old code has ended", || !is_alive(old));
-        eventually("the process of before was told of its end", || {
+        eventually("the previous process was notified of its end", || {
             noted(&setup, "stopped") == [first.to_string()]
         });
     }
@@ -247,7 +247,7 @@ for_each_language! {
         let pids = wait_for_count(&setup, 2);
         let preloader = loaders(&setup)[0];
         setup.daemon.kill_router();
-        eventually("the preloader has gone with its router", || !is_alive(preloader));
+        eventually("the preloader has ended with its router", || !is_alive(preloader));
         assert_eq!(wait_for_count(&setup, 2), pids);
         kill_9(*pids.first().unwrap());
         eventually("the next router's preloader has loaded the app", || loaders(&setup).len() == 2);
@@ -297,7 +297,7 @@ fn an_app_that_cannot_fork_is_started_directly() {
     // Processes that start at once try the same preloader.
     let preloaders = loaders(&setup).len() - pids.len();
     assert!((2..=3).contains(&preloaders), "{preloaders} preloaders were tried");
-    setup.daemon.logs_eventually("is started directly until its next restart");
+    setup.daemon.logs_eventually("started directly until its next restart");
 }
 
 #[test]

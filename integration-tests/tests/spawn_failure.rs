@@ -39,7 +39,7 @@ fn in_production_the_client_gets_an_error_id_only() {
             assert!(!page.contains(secret), "{secret} is not for visitors of {file} {lines}: {page}");
         }
         let id = error_id(&page);
-        eventually(&format!("the log tells {story} with the error ID {id}"), || {
+        eventually(&format!("the log reports {story} with the error ID {id}"), || {
             let log = setup.daemon.log();
             log.contains(&id) && log.contains(story)
         });
@@ -146,7 +146,7 @@ fn the_report_shows_the_steps_of_the_start() {
             }
         }
         let log = setup.daemon.log();
-        let line = log.lines().find(|line| line.contains("steps: ")).expect("the log tells the steps");
+        let line = log.lines().find(|line| line.contains("steps: ")).expect("the log lists the steps");
         let reported = line.split_once("steps: ").unwrap().1;
         // A message of several lines is one line of the log.
         let reported: Vec<_> = reported.split("\\n").next().unwrap().split(", ").collect();
@@ -215,7 +215,7 @@ exec sleep 1000
         let setup =
             OneApp::app(&format!("{lines} passenger_start_timeout 1s;"), |app| app.file(file, source));
         // A machine with much to do may not come as far as the app's own code in a second.
-        eventually("it was given up while it was thinking", || {
+        eventually("the start was aborted while it was loading", || {
             let response = setup.nginx.get("/");
             assert_eq!(response.status(), 500, "{}", response.text());
             setup.daemon.log().contains("still thinking")

@@ -56,7 +56,7 @@ fn shows_sessions_and_waiting_requests() {
     for client in &mut clients {
         client.read_response().expect(200);
     }
-    eventually("all is quiet", || {
+    eventually("no request is active", || {
         let status = setup.daemon.status();
         status.contains("Requests in queue: 0") && status.contains("Sessions: 0 ")
     });
@@ -82,7 +82,7 @@ fn the_status_reports_a_missing_daemon() {
     assert!(!output.stderr.is_empty(), "it says why");
 }
 
-/// `*` in the pattern stands for anything.
+/// `*` in the pattern matches anything.
 fn fits(line: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*').peekable();
     // A pattern may begin with a literal star, which is how a process's line begins.
@@ -126,7 +126,7 @@ fn shows_each_active_request_with_its_phase() {
     eventually("it is with the app", || requests().iter().any(|request| request["phase"] == "app"));
     let mut second = setup.nginx.connect();
     second.send(Request::post("/wait?name=gate", b"x").bytes("close"));
-    eventually("the second waits", || requests().len() == 2);
+    eventually("the second request waits", || requests().len() == 2);
     let seen = requests();
     let fields = |at: usize| {
         ["method", "path", "client", "phase"].map(|key| seen[at][key].as_str().unwrap().to_owned())
@@ -149,7 +149,7 @@ fn shows_each_active_request_with_its_phase() {
     setup.test_dir.open_gate("gate");
     first.read_response().expect(200);
     second.read_response().expect(200);
-    eventually("nothing is under way", || requests().is_empty());
+    eventually("no request is active", || requests().is_empty());
     let text = setup.daemon.tool("passenger-status", &["--show=requests", "--no-header"]).stdout;
     assert_eq!(text, b"There are no active requests.\n");
 }
@@ -164,7 +164,7 @@ fn a_response_to_a_slow_client_is_shown_as_responding() {
         let shown: serde_json::Value = serde_json::from_slice(&output).unwrap();
         shown["requests"][0]["phase"].as_str().unwrap_or_default().to_owned()
     };
-    eventually("half of the answer has come", || phase() == "responding");
+    eventually("half of the response has arrived", || phase() == "responding");
     setup.test_dir.open_gate("more");
     client.read_response().expect(200);
 }

@@ -77,7 +77,7 @@ impl LogSetup {
     }
 
     /// The rows of the requests that wait at a gate: age in seconds, request, phase and mark.
-    /// Those that are answered at once come and go beside them.
+    /// Those that are answered at once appear and disappear beside them.
     fn waiting(&self) -> Vec<(f64, String, String, String)> {
         let script = "return [...document.querySelectorAll('#requests tbody tr')].map((row) => \
             ['.age .value > :first-child', '.request code', '.phase .value', '.verdict'] \
@@ -106,9 +106,9 @@ fn changes_appear_live_and_hanging_requests_are_marked() {
     let setup = LogSetup::begins();
     setup.shows("#state", "Live");
     setup.shows(".app h3", "shop<img/src=x/onerror=hacked=1>");
-    assert!(!setup.chromium.text("#apps").contains("blog"), "nobody has asked the blog yet");
+    assert!(!setup.chromium.text("#apps").contains("blog"), "the blog has had no request yet");
 
-    // Others come while the page is looked at.
+    // Others arrive while the page is shown.
     let broken = Request::get("/").header("Host", "broken.test");
     assert_eq!(setup.nginx.send(broken).status(), 500);
     let load = Load::of(setup.nginx.port(), &Request::get("/").header("Host", "blog.test"), 2);
@@ -123,13 +123,13 @@ fn changes_appear_live_and_hanging_requests_are_marked() {
     let mut first = setup.ask(HOSTILE);
     eventually("the first is with the app", || setup.waiting().iter().any(|row| row.2.starts_with("app")));
     let mut second = setup.ask("/wait?name=gate&second");
-    eventually("the second waits", || setup.waiting().len() == 2);
+    eventually("the second request waits", || setup.waiting().len() == 2);
     let rows = setup.waiting();
     assert_eq!(rows[0].1, format!("GET {HOSTILE}"), "the oldest comes first");
     assert_eq!((rows[1].1.as_str(), rows[1].2.trim()), ("GET /wait?name=gate&second", "queued"));
     eventually("its age grows", || setup.waiting()[0].0 > rows[0].0 + 1.0);
-    eventually("it is said to be slow", || setup.waiting()[0].3 == "slow");
-    eventually("it is said to hang", || setup.waiting()[0].3 == "hangs");
+    eventually("it is shown as slow", || setup.waiting()[0].3 == "slow");
+    eventually("it is shown as hanging", || setup.waiting()[0].3 == "hangs");
     assert!(setup.chromium.run("return document.title").as_str().unwrap().contains("hang"));
     fits_every_screen(&setup.chromium);
 
@@ -177,7 +177,7 @@ fn the_page_polls_every_second_only_while_visible() {
     let setup = LogSetup::begins();
     let asked =
         || setup.chromium.run("return performance.getEntriesByType('resource').length").as_u64().unwrap();
-    eventually("it has asked a few times", || asked() >= 4);
+    eventually("it has polled several times", || asked() >= 4);
     let script = "const began = performance.getEntriesByType('resource').map((each) => each.startTime); \
         return Math.min(...began.slice(1).map((each, at) => each - began[at]))";
     let shortest = setup.chromium.run(script).as_f64().unwrap();
@@ -192,9 +192,9 @@ fn the_page_polls_every_second_only_while_visible() {
     turn(true);
     // One question may be on its way.
     let before = asked() + 1;
-    stays("nobody is asked", Duration::from_millis(2500), || asked() <= before);
+    stays("no request is sent", Duration::from_millis(2500), || asked() <= before);
     turn(false);
-    eventually("it goes on", || asked() > before + 1);
+    eventually("it continues", || asked() > before + 1);
     setup.was_not_reloaded();
 }
 

@@ -98,13 +98,13 @@ fn waiting_and_active_requests_are_distinguished() {
     assert_eq!(
         (&blog["response_time"]["count"], &blog["finished"]),
         (&json!(2), &json!(1)),
-        "it has begun, and goes on"
+        "it has begun, and continues"
     );
     site.test_dir.open_gate("gate");
     for connection in [&mut busy, &mut queued, &mut streaming] {
         connection.read_response().expect(200);
     }
-    eventually("nothing is under way", || requests()["waiting"]["count"] == 0);
+    eventually("no request is active", || requests()["waiting"]["count"] == 0);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn many_requests_are_counted_and_the_oldest_listed() {
     assert!(setup.daemon.tool("passenger-config", &["pause-app", &root]).status.success());
     let mut visitors: Vec<_> =
         (0..120).map(|at| ask(&setup.nginx, &format!("/?{at}"), "localhost")).collect();
-    eventually("all of them wait", || data(&setup.nginx)["requests"]["waiting"]["count"] == 120);
+    eventually("all requests wait", || data(&setup.nginx)["requests"]["waiting"]["count"] == 120);
     let shown = data(&setup.nginx);
     assert_eq!(shown["requests"]["waiting"]["oldest"].as_array().unwrap().len(), 100);
     assert_eq!((&shown["apps"][0]["mode"], &shown["apps"][0]["queue"]), (&"paused".into(), &120.into()));

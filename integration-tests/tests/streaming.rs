@@ -87,7 +87,7 @@ fn a_client_that_leaves_the_queue_is_removed() {
     let waiting = |setup: &OneApp| setup.daemon.status().contains("Requests in queue: 1");
     eventually("a request waits", || waiting(&setup));
     drop(queued);
-    eventually("nobody waits any more", || !waiting(&setup));
+    eventually("no request waits any more", || !waiting(&setup));
     setup.test_dir.open_gate("one");
     busy.read_response().expect(200);
     setup.app_pid();

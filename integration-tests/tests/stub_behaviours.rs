@@ -149,7 +149,7 @@ for_each_language! {
             assert_eq!(cookies.head.all("Set-Cookie"), ["a=1; Path=/", "b=2; HttpOnly"]);
             let accel = get(setup, base, "/accel").expect(200);
             assert_eq!((accel.text().as_str(), accel.header("X-Accel-Redirect")), ("a private file", None));
-            // The status line counts; the header that nginx gets is made from it.
+            // The status line is used; the header that nginx receives is made from it.
             let status = get(setup, base, "/status-header").expect(200);
             assert!(status.header("Status").is_some_and(|value| value.starts_with("200")));
         });

@@ -26,7 +26,7 @@ def application(environ, start_response):
     return [b'%d %d\\n' % (os.getpid(), os.getuid())]
 ";
 
-/// Whether this test can have a machine of its own; tells why not.
+/// Whether this test can have a separate machine; reports why not.
 pub(crate) fn can_boot(test: &str) -> bool {
     let systemd = std::path::Path::new("/lib/systemd/systemd").exists();
     let namespaces = || Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).status();
@@ -142,7 +142,7 @@ fn installation_restarts_and_removal_work_with_systemd() {
         doctor.contains("User        : games, ") && doctor.contains("The app starts and responds."),
         "{doctor}"
     );
-    assert_eq!(machine.answer().0, app, "nobody has touched the app that serves");
+    assert_eq!(machine.answer().0, app, "the serving app is not affected");
     machine.sh("zcat /usr/share/man/man8/passenger-config-doctor.8.gz | man -l - > /dev/null");
     machine.sh("systemctl restart nginx");
     machine.sh("systemctl reload nginx");
@@ -150,7 +150,7 @@ fn installation_restarts_and_removal_work_with_systemd() {
     machine.sh("kill -9 $(systemctl show -P MainPID nginx); systemctl restart nginx");
     assert_eq!(machine.answer().0, app, "nginx was killed");
 
-    // The other version of a package: what runs goes on.
+    // The other version of a package: running processes continue.
     let daemon = machine.daemon_pid();
     machine.sh("echo '# mine' >> /etc/flying-passenger/flying-passenger.toml");
     machine.sh("dpkg -i /var/tmp/daemon.deb /var/tmp/module.deb 2>&1");
@@ -167,7 +167,7 @@ fn installation_restarts_and_removal_work_with_systemd() {
     assert_eq!(
         (machine.daemon_pid(), machine.answer().0),
         (daemon.clone(), app),
-        "it goes on with the same processes"
+        "it continues with the same processes"
     );
     assert!(machine.is_active("flying-passenger.service"));
 

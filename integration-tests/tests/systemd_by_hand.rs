@@ -29,7 +29,7 @@ fn the_daemon_is_run_by_hand_where_its_packages_are() {
     let machine = without_units();
     machine.sh("flying-passenger --socket-file=/run/flying-passenger.sock --daemonize \
          --log-file=/var/log/flying-passenger.log --pid-file=/run/flying-passenger.pid");
-    // It takes connections when the call has come back.
+    // It accepts connections when the call has returned.
     let (app, _) = machine.answer();
     machine.sh("systemctl restart nginx");
     assert_eq!(machine.answer().0, app, "nginx was restarted, the app was not");

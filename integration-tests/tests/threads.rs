@@ -86,7 +86,7 @@ for_each_language! {
         let setup = setup(language, "passenger_max_instances 2;");
         let first = setup.app_pid();
         let four: Vec<_> = (0..4).map(|_| ask(&setup, "/meet?5")).collect();
-        eventually("four are inside", || setup.daemon.status().contains("Sessions: 4"));
+        eventually("four requests are in the app", || setup.daemon.status().contains("Sessions: 4"));
         let other = setup.app_pid();
         assert_ne!(other, first);
         assert_eq!(ask(&setup, "/meet?1").join().unwrap(), (200, other.to_string()));
@@ -99,7 +99,7 @@ for_each_language! {
         let setup = setup(language, "passenger_max_instances 1;");
         let pid = setup.app_pid();
         let waiting: Vec<_> = (0..3).map(|_| ask(&setup, "/meet?4")).collect();
-        eventually("three are inside", || setup.daemon.status().contains("Sessions: 3"));
+        eventually("three requests are in the app", || setup.daemon.status().contains("Sessions: 3"));
         for _ in 0..10 {
             assert_eq!(setup.nginx.get("/raise").status(), 502);
         }
@@ -147,11 +147,11 @@ for_each_language! {
         let mut setup = setup(language, "passenger_max_instances 1;");
         let pid = setup.app_pid();
         let waiting: Vec<_> = (0..3).map(|_| ask(&setup, "/gate")).collect();
-        eventually("three are inside", || setup.daemon.status().contains("Sessions: 3"));
+        eventually("three requests are in the app", || setup.daemon.status().contains("Sessions: 3"));
         let (log, gate) = (setup.test_dir.path("daemon.log"), setup.test_dir.scratch("go"));
         let opener = thread::spawn(move || {
             let is_stopping = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("3 requests in progress"));
-            eventually("the daemon is about to stop", is_stopping);
+            eventually("the daemon is shutting down", is_stopping);
             std::fs::write(gate, "").unwrap();
         });
         assert!(setup.daemon.stop().success());

@@ -121,7 +121,7 @@ fn metrics_count_what_happens() {
     let state = |name: &str| value(&call(&setup.daemon, &["GET", "/metrics"]).1, name, "");
     test_support::eventually("one is served", || state("sessions") == 1.0);
     let mut waiting = ask();
-    test_support::eventually("one waits", || state("queued_requests") == 1.0);
+    test_support::eventually("one request waits", || state("queued_requests") == 1.0);
     assert_eq!(ask().read_response().status(), 503);
     let (_, page) = call(&setup.daemon, &["GET", "/metrics"]);
     assert_eq!(value(&page, "rejections_total", ",reason=\"queue_full\""), 1.0);
@@ -186,7 +186,7 @@ fn members_of_the_status_group_see_everything_and_change_nothing() {
     let socket = setup.daemon.admin_socket().display().to_string();
     let ask = |group: &str, arguments: &[&str]| asked_as("games", group, &socket, arguments);
 
-    assert!(!ask("games", &["http://x/pool.txt"]).1.contains(&root), "a stranger sees no app of others");
+    assert!(!ask("games", &["http://x/pool.txt"]).1.contains(&root), "another user sees no app");
     assert!(ask("adm", &["http://x/pool.txt"]).1.contains(&format!("* PID: {pid}")));
     assert!(ask("adm", &["http://x/metrics"]).1.contains(&root));
     let body = format!("{{\"pid\":{pid}}}");

@@ -19,7 +19,7 @@ fn place(test_dir: &TestDir) -> PathBuf {
 }
 
 /// Puts a file there as package managers do. It is another process that writes it: a child of this one, started by another
-/// test meanwhile, would hold it open for writing for a moment, and nobody could run it.
+/// test meanwhile, would hold it open for writing for a moment, and no process could execute it.
 fn install(test_dir: &TestDir, from: &Path) {
     let new = place(test_dir).with_extension("new");
     fs::create_dir_all(new.parent().unwrap()).unwrap();
@@ -38,7 +38,7 @@ fn install_script(test_dir: &TestDir, content: &str) {
     install(test_dir, &script);
 }
 
-/// A scene whose daemon is of a file of its own.
+/// A set-up whose daemon has a separate program file.
 fn setup(lines: &str, language: Language, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> OneApp {
     let test_dir = TestDir::new();
     install_release(&test_dir);
@@ -59,7 +59,7 @@ fn upgrade(setup: &OneApp) {
     let (before, router) = (takeovers(&setup.daemon), setup.daemon.router());
     setup.daemon.signal(Signal::SIGUSR2);
     eventually("another program has taken over", || takeovers(&setup.daemon) > before);
-    eventually("with a router of its own", || setup.daemon.router() != router);
+    eventually("it has its own router", || setup.daemon.router() != router);
 }
 
 /// Whether the file of the program that runs is the one that is there.
@@ -122,7 +122,7 @@ fn active_requests_finish_and_new_ones_wait() {
     let setup = setup("", Language::Python, |daemon| daemon);
     let app = setup.app_pid();
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     setup.daemon.signal(Signal::SIGUSR2);
     setup.daemon.logs_eventually("another router takes over: 1 requests in progress");
     let mut next = ask(&setup, "/pid");
@@ -140,7 +140,7 @@ fn a_hanging_request_delays_the_upgrade_to_a_limit() {
     // A GET would be repeated, and wait again.
     let mut stuck = setup.nginx.connect();
     stuck.send(Request::post("/wait?name=never", "once").bytes("close"));
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     upgrade(&setup);
     assert_eq!(setup.app_pid(), app);
     assert_eq!(stuck.read_response().status(), 502, "it is cut");
@@ -306,7 +306,7 @@ fn the_daemon_can_stop_during_an_upgrade() {
     let mut setup = setup("", Language::Python, |daemon| daemon);
     setup.app_pid();
     let mut busy = ask(&setup, "/wait?name=gate");
-    eventually("it is at work", || setup.daemon.status().contains("Sessions: 1 "));
+    eventually("it is working", || setup.daemon.status().contains("Sessions: 1 "));
     setup.daemon.signal(Signal::SIGUSR2);
     setup.daemon.logs_eventually("another router takes over");
     setup.daemon.signal(Signal::SIGTERM);

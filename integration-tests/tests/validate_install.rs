@@ -7,7 +7,7 @@ use std::process::Command;
 
 use test_support::{FakeInstance, TestDir, is_root, workspace};
 
-/// An installation of its own, which a test may break.
+/// A separate installation, which a test may break.
 struct Installed {
     usr: PathBuf,
     test_dir: TestDir,

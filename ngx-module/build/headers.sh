@@ -100,7 +100,7 @@ elif [ "$(basename "$(dirname "$nginx")")" = objs ] && [ -f "$(dirname "$nginx")
     tree=$(dirname "$objs")
 else
     command -v dpkg-query >/dev/null ||
-        fail "cannot tell where $nginx came from: set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to the tree it was built from"
+        fail "cannot determine the origin of $nginx: set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to the tree it was built from"
     prepare_debian
     objs="$tree/objs"
 fi

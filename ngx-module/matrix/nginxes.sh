@@ -31,7 +31,7 @@ broken() {
     exit 1
 }
 
-# The installed nginx, with the headers of its own package.
+# The installed nginx, with the headers of its package.
 installed() {
     local binary assignments
     binary=$(readlink -f "${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}")

@@ -3,8 +3,8 @@
 
     usage: run.py [NAME...]        `nginxes.sh` lists the names; `newest` is the newest that can be had; none: all
 
-Everything is below target/matrix, logs too. Ends with a table and a line that counts tests. An nginx that cannot be had
-counts as skipped, but those that any machine can have count as failed.
+Everything is below target/matrix, logs too. Ends with a table and a line with the number of tests. An nginx that cannot be had
+is reported as skipped, but those that any machine can have are reported as failed.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Row:
 
 
 def step(row, cell, command, **options):
-    """Runs a command into a log of its own, and shows the log's end if it fails: whether it went well, what it output."""
+    """Runs a command with a separate log, and shows the end of the log if it fails. Returns success and output."""
     log = place.of(row.name, f"{cell}.log")
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as out:

@@ -1,4 +1,4 @@
-"""A daemon for tests: speaks the protocol on a unix socket and answers as the request's path says.
+"""A daemon for tests: implements the protocol on a unix socket and answers as the request's path specifies.
 
 Only the standard library; nothing of this is fast. What it saw is in the attributes of `Daemon`.
 """
@@ -15,7 +15,7 @@ END = 0x01
 
 
 def frame(kind, payload=b"", flags=0, length=None):
-    """A frame; `length` lies about the payload's."""
+    """A frame; `length` is a false length of the payload."""
     return struct.pack("<IBBHI", len(payload) if length is None else length, kind, flags, 0, 0) + payload
 
 
@@ -290,7 +290,7 @@ def text(body, status=200, headers=()):
 
 
 def answer(connection, request):
-    """Answers as the path says. Returns whether the connection goes on."""
+    """Answers as the path specifies. Returns whether the connection continues."""
     path = request.uri.split(b"?")[0].rsplit(b"/", 1)[-1].decode()
     handler = globals().get("do_" + path.replace("-", "_"), do_echo)
     return handler(connection, request) is not False
@@ -376,7 +376,7 @@ def do_interim(connection, request):
 
 
 def do_goodbye(connection, request):
-    """Said in the moment in which nginx writes the request."""
+    """Sent at the moment at which nginx writes the request."""
     connection.send(frame(GOODBYE))
     do_echo(connection, request)
 

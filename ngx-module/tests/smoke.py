@@ -4,7 +4,7 @@
     usage: smoke.py libngx_http_passenger_module.so [nginx] [test...]
 
 Needs nginx and Python's standard library. The module is best built with `--features panic-probe`. Ends with a line
-that counts what passed.
+with the number of passed tests.
 """
 
 import os

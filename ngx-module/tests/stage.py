@@ -1,4 +1,4 @@
-"""What the smoke tests stand on: an nginx with a configuration of its own, its log, a client, directories of apps."""
+"""The environment of the smoke tests: an nginx with a separate configuration, its log, a client, directories of apps."""
 
 import glob
 import http.client
@@ -173,7 +173,7 @@ def send(path, method="GET", body=None, headers=None, connection=None, chunked=F
 
 
 def raw(data, until_closed=True, wait=0):
-    """Sends bytes; all that comes back."""
+    """Sends bytes; returns the complete response."""
     with socket.create_connection(("127.0.0.1", PORT), 10) as sock:
         sock.sendall(data)
         if wait:

@@ -1,10 +1,10 @@
-//! Kinds of applications: how each is detected, started and spoken to.
+//! Kinds of applications: how each is detected and started, and its protocol.
 
 use serde::{Deserialize, Serialize};
 
 use crate::app_settings::RouterSettings;
 
-/// How an application is started and which protocol it speaks.
+/// How an application is started and which protocol it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AppKind {
     /// Rack, from `config.ru`.
@@ -28,7 +28,7 @@ pub struct KindDefinition {
     pub types: &'static [&'static str],
     /// The startup file unless `passenger_startup_file` is set; `None` where a command starts the app.
     pub startup_file: Option<&'static str>,
-    /// The loader that runs the app; `None` where the app is a program of its own, which opens its own port.
+    /// The loader that runs the app; `None` where the app is a separate program, which opens its own port.
     pub loader: Option<Loader>,
     /// The protocol between router and process.
     pub protocol: AppProtocol,
@@ -157,12 +157,12 @@ impl AppKind {
         Self::ALL.into_iter().flat_map(|kind| kind.definition().types).copied()
     }
 
-    /// Returns the loader; `None` where the app is a program of its own.
+    /// Returns the loader; `None` where the app is a separate program.
     pub fn loader(self) -> Option<&'static Loader> {
         self.definition().loader.as_ref()
     }
 
-    /// Whether processes speak the session protocol.
+    /// Whether processes use the session protocol.
     pub fn has_sessions(self) -> bool {
         self.definition().protocol == AppProtocol::Session
     }

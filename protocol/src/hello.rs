@@ -10,7 +10,7 @@ pub const MAGIC: [u8; 8] = *b"FLYPSNGR";
 /// The first message of nginx on a connection. Frames may follow immediately, encoded in version [`Hello::using`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// Every version that the module can speak, newest first.
+    /// Every version that the module supports, newest first.
     pub versions: Vec<u16>,
     /// The version of the frames that follow this hello.
     pub using: u16,
@@ -40,7 +40,7 @@ pub struct Welcome {
 /// The daemon's refusal, after which it closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Every version that the daemon speaks, newest first.
+    /// Every version that the daemon supports, newest first.
     pub versions: Vec<u16>,
     /// The daemon's release.
     pub daemon_version: String,

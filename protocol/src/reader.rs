@@ -20,7 +20,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::MissingData(what) => write!(f, "the message ends inside its {what}"),
             Self::TrailingData(what) => write!(f, "bytes follow the end of the {what}"),
-            Self::InvalidValue(what) => write!(f, "the {what} has no meaning"),
+            Self::InvalidValue(what) => write!(f, "the {what} is invalid"),
             Self::NotUtf8(what) => write!(f, "the {what} is not UTF-8"),
         }
     }

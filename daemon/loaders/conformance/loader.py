@@ -1,4 +1,4 @@
-"""A loader under test: started as the daemon starts it, spoken to in the session protocol's bytes."""
+"""A loader under test: started as the daemon starts it, addressed in the session protocol's bytes."""
 
 import os
 import select

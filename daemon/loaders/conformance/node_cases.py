@@ -30,7 +30,7 @@ async function main() {
 main().then(() => console.log('done'), (error) => console.log('failed', error.stack, 'done'));
 """
 
-# Name, the app, and what it has to say. PORT is one that nobody uses.
+# Name, app, expected report. PORT is an unused port.
 DOCUMENTED = [
     ("port", "server.listen(PORT); await once(server, 'listening'); say(server.address());",
      ['{"address":"::","family":"IPv6","port":PORT}']),
@@ -152,7 +152,7 @@ SERVED = [
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody uses."""
+    """An unused port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -170,13 +170,13 @@ def answer(path, uri="/"):
 
 @unittest.skipIf(shutil.which("node") is None, "node is not installed")
 class NodeListen(unittest.TestCase):
-    """Each case is an app that says what it sees."""
+    """Each case is an app that reports what it sees."""
 
     def source(self, body):
         self.port = str(free_port())
         return PRELUDE % body.replace("PORT", self.port)
 
-    def said(self, log):
+    def reported(self, log):
         lines = [line[4:] for line in log.splitlines() if line.startswith("say ")]
         self.assertNotIn("failed ", log)
         return [line.replace(self.port, "PORT") for line in lines]
@@ -194,19 +194,19 @@ class NodeListen(unittest.TestCase):
                 run = subprocess.run(
                     ["node", "app.js"], cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
                 )
-                self.assertEqual(self.said(run.stdout + run.stderr), expected)
+                self.assertEqual(self.reported(run.stdout + run.stderr), expected)
 
     def test_an_app_sees_what_the_table_says(self):
         for name, body, expected in DOCUMENTED:
             with self.subTest(name), self.start(body) as loader:
                 loader.until(lambda loader=loader: self.over(loader.log()) or loader.process.poll() is not None)
-                self.assertEqual(self.said(loader.log()), expected)
+                self.assertEqual(self.reported(loader.log()), expected)
 
     def test_which_server_gets_the_requests(self):
         for name, body, expected, body_of_answer in SERVED:
             with self.subTest(name), self.start(body) as loader:
                 self.assertEqual(loader.report, "ready\n", loader.log())
                 loader.until(lambda loader=loader: self.over(loader.log()))
-                self.assertEqual(self.said(loader.log()), expected)
+                self.assertEqual(self.reported(loader.log()), expected)
                 self.assertEqual(answer(loader.path), body_of_answer)
                 self.assertEqual(loader.wait(), 0, loader.log())

@@ -142,10 +142,10 @@ class NodeLife(unittest.TestCase):
 
     def test_what_is_thrown_is_told_whatever_it_is(self):
         exits = "process.on('uncaughtException', () => process.exit(1)); throw new Error('out of cheese');"
-        for source, told in (("throw null;", "null"), ("throw Object.create(null);", "an object without a text"),
+        for source, reason in (("throw null;", "null"), ("throw Object.create(null);", "an object without a text"),
                              ("setImmediate(() => { throw 'out of cheese'; });", "out of cheese"), (exits, "Error: out of cheese")):
             with contextlib.closing(Loader(COMMAND, "app.js", source)) as failed:
-                self.assertEqual(failed.report.split("\n")[0], "error the app failed while it was loaded: " + told)
+                self.assertEqual(failed.report.split("\n")[0], "error the app failed while it was loaded: " + reason)
                 self.assertEqual(failed.wait(), 1)
 
     def test_the_end_is_heard_whatever_the_app_does_with_its_input(self):

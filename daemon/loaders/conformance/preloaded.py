@@ -1,4 +1,4 @@
-"""An app process forked by a preloader: told to as the supervisor tells it, so that every case holds for it too."""
+"""An app process forked by a preloader: ordered as by the supervisor, so that every case applies to it too."""
 
 import ctypes
 import os

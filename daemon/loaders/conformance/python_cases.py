@@ -90,14 +90,14 @@ class WsgiSpecification:
 
     def test_the_path_is_decoded_as_pep_3333_has_it(self):
         source = wsgi("start('200 OK', plain)", "return [repr((env['SCRIPT_NAME'], env['PATH_INFO'])).encode()]")
-        for base, path, told in (
+        for base, path, reported in (
             ("", "/a%20b/caf%C3%A9", ("", "/a b/caf\xc3\xa9")),
             ("", "/a%2Fb%25", ("", "/a/b%")),
             ("", "/100%/%zz", ("", "/100%/%zz")),
             ("/base", "/a%20b", ("/base", "/a b")),
         ):
             body = self.answers(source, path=path, SCRIPT_NAME=base, REQUEST_URI=base + path)[2]
-            self.assertEqual(body.decode(), repr(told))
+            self.assertEqual(body.decode(), repr(reported))
 
     def test_a_base_uri_that_the_client_encodes_is_removed(self):
         source = wsgi("start('200 OK', plain)", "return [repr((env['SCRIPT_NAME'], env['PATH_INFO'])).encode()]")
@@ -310,25 +310,25 @@ async def application(scope, receive, send):
 
     def scope(self, *keys, **variables):
         """Some of a scope."""
-        wanted = ", ".join(f"scope[{key!r}]" for key in keys)
-        loader = self.served("await send(START)", f"await body(repr(({wanted},)).encode())")
+        expected = ", ".join(f"scope[{key!r}]" for key in keys)
+        loader = self.served("await send(START)", f"await body(repr(({expected},)).encode())")
         body = loader.connect().ask(**variables)[2].decode()
         self.finish(loader)
         return body
 
     def test_paths_are_decoded_and_raw(self):
         variables = {"SCRIPT_NAME": "/caf\xc3\xa9", "REQUEST_URI": "/caf%C3%A9/a%20b%2Fc?d=%20", "QUERY_STRING": "d=%20"}
-        told = self.scope("path", "raw_path", "root_path", "query_string", **variables)
-        self.assertEqual(told, repr(("/caf\xe9/a b/c", b"/caf%C3%A9/a%20b%2Fc", "/caf\xe9", b"d=%20")))
+        reported = self.scope("path", "raw_path", "root_path", "query_string", **variables)
+        self.assertEqual(reported, repr(("/caf\xe9/a b/c", b"/caf%C3%A9/a%20b%2Fc", "/caf\xe9", b"d=%20")))
 
     def test_the_http_version_is_what_the_server_says(self):
-        for protocol, told in (("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2.0", "2"), ("HTTP/3.0", "3")):
-            self.assertEqual(self.scope("http_version", SERVER_PROTOCOL=protocol), repr((told,)))
+        for protocol, reported in (("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2.0", "2"), ("HTTP/3.0", "3")):
+            self.assertEqual(self.scope("http_version", SERVER_PROTOCOL=protocol), repr((reported,)))
 
     def test_a_port_that_is_none_does_no_harm(self):
-        for port, https, told in (("abc", "", 80), ("", "", 80), ("x", "on", 443), ("8443", "on", 8443)):
-            wanted = repr((("example.org", told),))
-            self.assertEqual(self.scope("server", SERVER_PORT=port, HTTPS=https), wanted)
+        for port, https, reported in (("abc", "", 80), ("", "", 80), ("x", "on", 443), ("8443", "on", 8443)):
+            expected = repr((("example.org", reported),))
+            self.assertEqual(self.scope("server", SERVER_PORT=port, HTTPS=https), expected)
 
     def test_early_hints_come_first(self):
         loader = self.served(
@@ -364,7 +364,7 @@ async def application(scope, receive, send):
         self.finish(loader, log="No such file")
 
     def test_events_out_of_order_are_refused_by_name(self):
-        for lines, told in (
+        for lines, reported in (
             (["await body(b'x')"], "before 'http.response.start'"),
             (["await send(START)", "await send(START)"], "'http.response.start' twice"),
             (["await send(START)", "await body(b'x', True)", "await send({'type': 'http.response.trailers', 'headers': []})"],
@@ -372,8 +372,8 @@ async def application(scope, receive, send):
             (["await send({'type': 'http.response.start', 'status': 101})"], "status 101"),
         ):
             loader = self.served(*lines)
-            self.assertIn(told, loader.connect().ask()[3])
-            self.finish(loader, log=told)
+            self.assertIn(reported, loader.connect().ask()[3])
+            self.finish(loader, log=reported)
 
     def test_an_event_after_the_response_is_an_error_of_the_app_alone(self):
         loader = self.served("await send(START)", "await body(b'whole')", "await body(b'more')")

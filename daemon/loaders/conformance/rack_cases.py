@@ -107,7 +107,7 @@ class Bodies:
         return body, self.once(loader, "/counted")
 
     def once(self, loader, path):
-        """The body of one response, on a connection of its own: a process has one thread."""
+        """The body of one response, on a separate connection: a process has one thread."""
         connection = loader.connect()
         body = connection.ask(path=path)[2]
         connection.socket.close()

@@ -297,10 +297,10 @@ def application(environ, start_response):
     return [f"{environ['REQUEST_METHOD']} {environ.get('passenger.oob_work')}".encode()]
 """)
         connection = loader.connect()
-        for out_of_band, told in ((True, b"OOBW True"), (False, b"OOBW None")):
+        for out_of_band, reported in ((True, b"OOBW True"), (False, b"OOBW None")):
             connection.send("OOBW", out_of_band=out_of_band)
             self.assertEqual(connection.frame()[0], HEAD)
-            self.assertEqual(connection.frame(), (BODY, END, told))
+            self.assertEqual(connection.frame(), (BODY, END, reported))
         self.finish(loader)
 
     def test_one_piece_gets_its_length(self):
@@ -359,7 +359,7 @@ class Asgi(AsgiSpecification, AsgiEdges, Cases, unittest.TestCase):
     def test_an_app_that_answers_nothing_is_told(self):
         loader = self.app()
         connection = loader.connect()
-        self.assertIn("without a complete answer", connection.ask(path="/silent")[3])
+        self.assertIn("without a complete response", connection.ask(path="/silent")[3])
         self.assertEqual(connection.ask("POST", "/echo", body=b"on")[2], b"on")
         self.finish(loader)
 

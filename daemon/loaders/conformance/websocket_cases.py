@@ -1,4 +1,4 @@
-"""WebSockets of ASGI apps, spoken with byte by byte: what the loader has to do with good and with hostile clients."""
+"""WebSockets of ASGI apps, byte by byte: how the loader handles correct and hostile clients."""
 
 import socket
 import struct
@@ -108,12 +108,12 @@ class WebSockets(unittest.TestCase):
         self.assertEqual((opcode, struct.unpack(">H", data[:2])[0]), (CLOSE, code))
         self.assertEqual(connection.rest(), b"")
 
-    def finish(self, *said):
+    def finish(self, *logged):
         self.assertEqual(self.loader.connect().ask()[2], b"plain")
         self.assertEqual(self.loader.wait(), 0, self.loader.log())
-        for words in said:
+        for words in logged:
             self.assertIn(words, self.loader.log())
-        if not said:
+        if not logged:
             self.assertEqual(self.loader.log(), "")
 
     def test_messages_of_every_length_come_back(self):
@@ -156,7 +156,7 @@ class WebSockets(unittest.TestCase):
                                             ("/deny", "401", [("x-why", "because"), ("content-length", "7")], b"not you")):
             connection = self.loader.connect()
             self.assertEqual(connection.ask(path=path, **UPGRADE), (status, headers, body, None))
-            self.assertEqual(connection.ask()[2], b"plain", "the connection goes on")
+            self.assertEqual(connection.ask()[2], b"plain", "the connection continues")
         self.finish()
 
     def test_an_app_that_fails(self):

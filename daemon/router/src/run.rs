@@ -53,7 +53,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
             Notice::Hooks(named) => router.spawner.hooks.set_named(named),
-            Notice::Overruled(overruled) => router.globals.overrule(overruled),
+            Notice::Overridden(overridden) => router.globals.set_overridden(overridden),
             Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
@@ -87,7 +87,7 @@ fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
 fn answer_ping(router: &RouterState) {
     router.problems.expire();
     if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("the supervisor cannot be told that the router works");
+        warn!("cannot notify the supervisor that the router is running");
     }
 }
 

@@ -77,7 +77,7 @@ impl RouterState {
         if let Ok(received) = ReceivedGlobals::decode(&config.globals) {
             globals.update(received);
         }
-        globals.overrule(config.overruled.clone());
+        globals.set_overridden(config.overridden.clone());
         log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::new(&config.app_defaults));
@@ -149,7 +149,7 @@ impl RouterState {
         self.dispatcher.update(|pool, now| pool.set_limits(self.globals.limits(), now));
         self.restarts.set_throttle(self.globals.stat_throttle());
         *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.problems.clone()));
-        self.supervisor.send(&Order::Adjust(Box::new(self.globals.adjustment())));
+        self.supervisor.send(&Order::ApplyOptions(Box::new(self.globals.for_supervisor())));
     }
 
     /// Returns how much of a response is buffered for a slow client, and where.

@@ -154,7 +154,7 @@ impl Supervisor {
             Action::Serve => self.serve(),
             Action::Abandon => {
                 if let Some(caller) = self.life.caller.take() {
-                    caller.failed("it received a signal to end before it was up");
+                    caller.failed("it received a signal to stop while it started");
                 }
                 self.hooks.kill_all();
             }
@@ -226,7 +226,7 @@ impl Supervisor {
         let Some(Finished { incident, failure }) = finished else { return };
         match (incident.hook, failure) {
             (hook, _) if !hook.is_of_the_daemon() => {
-                if let Some(process) = hooks::doomed(&incident) {
+                if let Some(process) = hooks::kill_afterwards(&incident) {
                     self.processes.stop(process, StopHow::Kill);
                 }
             }
@@ -322,7 +322,7 @@ impl Supervisor {
             cgroups: self.starts.launcher.cgroups.as_ref().map(|cgroups| cgroups.own.clone()),
             globals: kept.globals,
             app_prefix: Some(kept.app_prefix),
-            overruled: kept.overruled,
+            overridden: kept.overridden,
             app_modes: kept.app_modes,
             routers: self.router.generation,
         })

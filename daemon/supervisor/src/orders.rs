@@ -20,7 +20,7 @@ use super::stat_workers::{self, Answer, Question};
 use common::config::UserOptions;
 use common::config::shared::Values;
 use common::link::{
-    Address, Adjustment, Incident, Notice, Order, Problem, ProcessId, SpawnSpec, StopHow, Ticket,
+    Address, Incident, Notice, Order, Problem, ProcessId, SpawnSpec, StopHow, SupervisorOptions, Ticket,
 };
 use common::log;
 
@@ -49,22 +49,22 @@ impl Supervisor {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Spawn { ticket, spec } => self.check_before_spawn(ticket, spec),
-            Order::Fork { ticket, preloader, within_ms, memo } => {
-                self.check_before_fork(ticket, ForkOrder::new(preloader, within_ms, memo));
+            Order::Fork { ticket, preloader, within_ms, handover_data } => {
+                self.check_before_fork(ticket, ForkOrder::new(preloader, within_ms, handover_data));
             }
-            Order::MarkReady { process, at_once, revision } => {
-                self.processes.mark_ready(process, at_once, revision);
+            Order::MarkReady { process, max_concurrent, revision } => {
+                self.processes.mark_ready(process, max_concurrent, revision);
             }
             Order::Admit(process) => self.admit_router(process),
             // The notice that it has ended is on its way if it is not in the table.
             Order::Stop(process, how) => self.processes.stop(process, how),
-            Order::LookAtRestartFiles { ticket, dir } => {
+            Order::CheckRestartFiles { ticket, dir } => {
                 self.check(Question::RestartFiles(dir.clone()), PendingAction::Restart(ticket, dir));
             }
             Order::Measure { ticket, processes } => {
                 self.processes.measure(ticket, processes, &self.router.outstanding);
             }
-            Order::Adjust(adjustment) => self.adjust(*adjustment),
+            Order::ApplyOptions(options) => self.apply_options(*options),
             Order::Happened(incident) => self.run_hooks(incident),
             Order::SetAppMode { app, mode } => self.router.keep_app_mode(app, mode),
             Order::OpenAppLog { ticket, process, path } => {
@@ -123,9 +123,9 @@ impl Supervisor {
             }
             return;
         }
-        let doomed = hooks::doomed(&incident);
+        let process = hooks::kill_afterwards(&incident);
         let runs = self.life.shutdown.is_serving() && self.hooks.begin(incident);
-        match doomed {
+        match process {
             // The process stays as it is for the programs to inspect, and no later router may consider it usable.
             Some(process) if runs => {
                 if let Some(process) = self.processes.get_mut(process) {
@@ -149,42 +149,42 @@ impl Supervisor {
 /// Options of nginx's configuration that affect the supervisor. The router is not trusted with root's rights: it may set
 /// a default user, which an app may request anyway, but never root.
 impl Supervisor {
-    fn adjust(&mut self, adjustment: Adjustment) {
-        self.router.kept.globals = adjustment.globals;
-        self.router.kept.app_prefix = adjustment.app_prefix;
-        self.router.kept.overruled.clear();
-        self.starts.max_pool_size = bounded_pool(&self.options.shared, adjustment.max_pool_size);
-        self.set_log_file(&adjustment.log_file);
-        if let Err(why) = self.nginx.socket.set_backlog(adjustment.socket_backlog) {
+    fn apply_options(&mut self, options: SupervisorOptions) {
+        self.router.kept.globals = options.globals;
+        self.router.kept.app_prefix = options.app_prefix;
+        self.router.kept.overridden.clear();
+        self.starts.max_pool_size = bounded_pool(&self.options.shared, options.max_pool_size);
+        self.set_log_file(&options.log_file);
+        if let Err(why) = self.nginx.socket.set_backlog(options.socket_backlog) {
             tracing::warn!("cannot change the backlog of the socket for nginx: {why}");
         }
-        self.set_open_files(adjustment.open_files);
-        match adjustment.log_level.parse() {
+        self.set_open_files(options.open_files);
+        match options.log_level.parse() {
             Ok(level) => {
                 self.options.log_level = level;
                 self.router.plan.set_log_level(level);
                 log::set_level(level);
             }
             Err(why) => {
-                tracing::warn!("invalid value \"{}\" in \"passenger_log_level\": {why}", adjustment.log_level)
+                tracing::warn!("invalid value \"{}\" in \"passenger_log_level\": {why}", options.log_level)
             }
         }
         let users = UserOptions {
-            switching: adjustment.user_switching,
-            default_user: adjustment.default_user,
-            default_group: Some(adjustment.default_group).filter(|name| !name.is_empty()),
+            switching: options.user_switching,
+            default_user: options.default_user,
+            default_group: Some(options.default_group).filter(|name| !name.is_empty()),
         };
         if self.starts.set_users(users.clone()) {
             let question = Question::Users(users.clone(), self.starts.launcher.policy.clone());
             self.check(question, PendingAction::Users(users));
         }
-        self.send_overruled();
+        self.send_overridden();
     }
 
-    fn send_overruled(&mut self) {
-        let overruled = self.router.kept.overruled.clone();
-        if !overruled.is_empty() {
-            self.router.send(&Notice::Overruled(overruled), &[]);
+    fn send_overridden(&mut self) {
+        let overridden = self.router.kept.overridden.clone();
+        if !overridden.is_empty() {
+            self.router.send(&Notice::Overridden(overridden), &[]);
         }
     }
 
@@ -198,7 +198,7 @@ impl Supervisor {
                 if problem.is_some() {
                     self.router.set_problem(Problem::LogFile, problem.as_deref());
                 }
-                self.router.overrule(log_file::NAME, self.log.path());
+                self.router.set_overridden(log_file::NAME, self.log.path());
             }
         }
     }
@@ -228,9 +228,9 @@ impl Supervisor {
     fn users_checked(&mut self, users: UserOptions, checked: Result<(), String>) {
         if let Err((why, in_effect)) = self.starts.apply_users(users, checked) {
             tracing::warn!("ignoring the default user and group of nginx's configuration: {why}");
-            self.router.overrule("default_user", in_effect.default_user);
-            self.router.overrule("default_group", in_effect.default_group.unwrap_or_default());
-            self.send_overruled();
+            self.router.set_overridden("default_user", in_effect.default_user);
+            self.router.set_overridden("default_group", in_effect.default_group.unwrap_or_default());
+            self.send_overridden();
         }
     }
 }

@@ -1,5 +1,5 @@
 'use strict';
-// A Node.js app. The port it names does not matter: the daemon gives it a socket of its own.
+// A Node.js app. The port it names does not matter: the daemon gives it a separate socket.
 
 const http = require('http');
 

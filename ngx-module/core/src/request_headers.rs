@@ -42,7 +42,7 @@ pub fn settable(name: &str) -> Settable {
     if framing { Settable::WithoutEffect } else { Settable::Yes }
 }
 
-/// The user that nginx authenticated, for applications that speak HTTP. A client's header of this name is never passed
+/// The user that nginx authenticated, for applications that use HTTP. A client's header of this name is never passed
 /// on, in any language; `passenger_set_header` can set it.
 const AUTHENTICATED_USER: &[u8] = b"x-forwarded-user";
 

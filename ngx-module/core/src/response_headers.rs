@@ -24,7 +24,7 @@ pub struct Framing {
     pub body: BodyLength,
     /// The request was a HEAD.
     pub head_request: bool,
-    /// The client speaks HTTP/1.x, which has the header `Upgrade`. HTTP/2 and later forbid it.
+    /// The client uses HTTP/1.x, which has the header `Upgrade`. HTTP/2 and later forbid it.
     pub http1: bool,
 }
 

@@ -33,7 +33,7 @@ impl Application {
         let settings = written
             .settings
             .encode()
-            .map_err(|err| format!("the application's settings are too much for a request: {err}"))?;
+            .map_err(|err| format!("the application's settings do not fit into a request: {err}"))?;
         let app = AppConf {
             root: written.app_root.clone(),
             group: written.app_group_name.clone(),
@@ -68,6 +68,6 @@ pub(crate) fn greeting(globals: &settings::Written, instance: String) -> Result<
     let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
     let globals = globals
         .to_frame()
-        .map_err(|err| format!("what is set for the daemon as a whole is too much: {err}"))?;
+        .map_err(|err| format!("the settings of the daemon do not fit into a frame: {err}"))?;
     Ok([hello.to_frame(), globals].concat())
 }

@@ -43,10 +43,7 @@ impl Manifest {
 fn replace(path: &str, text: &str) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => {
-            return Err(io::Error::new(
-                ErrorKind::AlreadyExists,
-                "something is there that is not a regular file",
-            ));
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "it exists and is not a regular file"));
         }
         _ => {}
     }

@@ -43,8 +43,8 @@ pub(crate) struct StatusAt(pub(crate) Option<Position>);
 impl std::fmt::Display for StatusAt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Some(at) => write!(f, "passenger_status stands in {at}"),
-            None => f.write_str("passenger_status stands here"),
+            Some(at) => write!(f, "passenger_status is set in {at}"),
+            None => f.write_str("passenger_status is set here"),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 
 const HTTP: Contexts = Contexts::HTTP;
 const STARTS_NOTHING: &str = "nginx starts no daemon";
-const NO_PHONING_HOME: &str = "the daemon connects to nobody";
+const NO_PHONING_HOME: &str = "the daemon opens no outgoing connections";
 const NO_PANEL: &str = "there is no admin panel: use passenger-status";
 
 /// The daemon starts the application that serves the URL as soon as it receives the roster.

@@ -3,7 +3,7 @@
 use super::line::{Line, obsolete};
 use crate::ffi::conf::Contexts;
 
-const UNION_STATION: &str = "Union Station has ended";
+const UNION_STATION: &str = "Union Station no longer exists";
 const GLOBAL_QUEUE: &str = "there is one queue for each application, always";
 const HASH: &str = "the table of headers grows as needed";
 const EVERYWHERE: Contexts = Contexts::EVERYWHERE;

@@ -91,7 +91,7 @@ fn read_hooks(
 ) {
     const MUST: &str = "must be the path of a program in quotes, or several: [\"/one\", \"/two\"]";
     let DeValue::Table(table) = value else {
-        let message = format!("must be a table: write [{HOOKS}] on a line of its own");
+        let message = format!("must be a table: write [{HOOKS}] on a separate line");
         errors.push(ConfigError::new(HOOKS, message).at(place));
         return;
     };

@@ -125,7 +125,7 @@ fn read(word: &str) -> Result<(Hook, Vec<PathBuf>), String> {
     let programs = programs.split(';').map(str::trim).filter(|program| !program.is_empty());
     let programs: Vec<_> = programs.map(program).collect::<Result<_, _>>()?;
     if programs.is_empty() {
-        return Err(format!("{name}: no program is named"));
+        return Err(format!("{name}: no program is specified"));
     }
     Ok((hook, programs))
 }

@@ -277,8 +277,8 @@ mod tests {
         let loaders = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"));
         let words = ["flying-passenger", loaders].into_iter().chain(line.split_whitespace());
         let arguments = Arguments::try_parse_from(words).expect("clap takes it");
-        let told = |errors: Vec<ConfigError>| errors.iter().map(ConfigError::to_string).collect();
-        Options::new(&arguments, ORDINARY).map_err(told)
+        let messages = |errors: Vec<ConfigError>| errors.iter().map(ConfigError::to_string).collect();
+        Options::new(&arguments, ORDINARY).map_err(messages)
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         let line = "--socket-file=/run/x --socket-mode=0999 --log-level=loud --max-pool-size=0 \
                     --pool-idle-time=-1 --core-file-descriptor-ulimit=63 \
                     --shutdown-timeout=0 --instance-registry-dir=/nonexistent/registry";
-        let told = options(line).unwrap_err().join("\n");
+        let messages = options(line).unwrap_err().join("\n");
         for option in [
             "--socket-mode",
             "--log-level",
@@ -322,7 +322,7 @@ mod tests {
             "--shutdown-timeout",
             "--instance-registry-dir",
         ] {
-            assert!(told.contains(option), "{option} is missing in:\n{told}");
+            assert!(messages.contains(option), "{option} is missing in:\n{messages}");
         }
     }
 
@@ -340,13 +340,13 @@ mod tests {
 
     #[test]
     fn rejects_an_unknown_ctl_and_lists_the_options() {
-        for (word, told) in [
+        for (word, messages) in [
             ("pool_size=9", "--ctl: unknown option \"pool_size\"; the options are max_pool_size, "),
             ("max_pool_size=0", "--ctl: invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
             ("max_pool_size", "invalid value \"max_pool_size\" in \"--ctl\": must be NAME=VALUE"),
         ] {
             let refused = options(&format!("--socket-file=/run/x --ctl {word}")).unwrap_err();
-            assert!(refused[0].starts_with(told), "{refused:?}");
+            assert!(refused[0].starts_with(messages), "{refused:?}");
         }
     }
 
@@ -361,20 +361,20 @@ mod tests {
 
     #[test]
     fn rejects_a_hook_that_cannot_be_run() {
-        for (word, told) in [
+        for (word, messages) in [
             (
                 "--hook spawned=/bin/true",
                 "--hook: unknown hook \"spawned\"; the hooks are attached_process, ",
             ),
             ("--hook spawn_failed", "--hook: \"spawn_failed\" must be NAME=PROGRAM"),
-            ("--hook spawn_failed=;", "--hook: spawn_failed: no program is named"),
+            ("--hook spawn_failed=;", "--hook: spawn_failed: no program is specified"),
             ("--hook spawn_failed=/nonexistent", "--hook: /nonexistent cannot be run: No such file"),
             ("--hook spawn_failed=/etc/passwd", "--hook: /etc/passwd cannot be run: Permission denied"),
             ("--hook spawn_failed=/", "--hook: / is a directory, not a program"),
             ("--ctl hook_spawned=/bin/true", "--ctl: unknown hook \"spawned\""),
         ] {
             let refused = options(&format!("--socket-file=/run/x {word}")).unwrap_err();
-            assert!(refused[0].starts_with(told), "{refused:?}");
+            assert!(refused[0].starts_with(messages), "{refused:?}");
         }
     }
 
@@ -382,8 +382,8 @@ mod tests {
     fn rejects_a_socket_path_that_the_kernel_would_cut() {
         let longest = format!("/{}", "x".repeat(MAX_SOCKET_PATH - 1));
         assert!(options(&format!("--socket-file={longest}")).is_ok());
-        let told = options(&format!("--socket-file={longest}y")).unwrap_err();
-        assert!(told[0].contains("108 bytes long; the maximum for a unix socket is 107"), "{told:?}");
+        let messages = options(&format!("--socket-file={longest}y")).unwrap_err();
+        assert!(messages[0].contains("108 bytes long; the maximum for a unix socket is 107"), "{messages:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
         return Err("is not a regular file".to_owned());
     }
     if euid.is_root() && (meta.uid() != 0 || meta.mode() & 0o022 != 0) {
-        return Err("others than root may write to it, so that root does not use it: \
+        return Err("other users than root can write to it, so the daemon does not use it as root: \
                     chown root and chmod go-w it"
             .to_owned());
     }

@@ -260,10 +260,10 @@ mod tests {
         std::fs::remove_file(&socket).unwrap();
         std::fs::hard_link(&victim, &socket).unwrap();
         assert!(sockets.admit_router(ProcessId(1), Uid::effective()).is_err());
-        let stranger = Uid::from_raw(Uid::effective().as_raw() + 1);
+        let other_user = Uid::from_raw(Uid::effective().as_raw() + 1);
         std::fs::remove_file(&socket).unwrap();
         let _listener = UnixListener::bind(&socket).unwrap();
-        assert!(sockets.admit_router(ProcessId(1), stranger).is_err(), "somebody else's socket");
+        assert!(sockets.admit_router(ProcessId(1), other_user).is_err(), "another user's socket");
         std::fs::remove_dir_all(socket.parent().unwrap()).unwrap();
         remove_all(&parent, &path, "sockets").unwrap();
         assert_eq!((mode(&victim), std::fs::read_to_string(&victim).unwrap()), (0o600, "precious".into()));

@@ -13,7 +13,7 @@ use super::{MAX_DESCRIPTORS, MAX_MESSAGE};
 use crate::sys::descriptors;
 use crate::sys::packets::{self, Received};
 
-/// bincode counts lengths as well as bytes against its limit, so a message of the maximum size needs more.
+/// bincode applies its limit to lengths as well as to bytes, so a message of the maximum size needs more.
 const DECODE_LIMIT: usize = 2 * MAX_MESSAGE;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
     bincode::config::standard().with_limit::<DECODE_LIMIT>();

@@ -11,7 +11,7 @@ pub struct Incident {
     /// The kind of event.
     pub hook: Hook,
     /// The process that is killed once the programs have ended: only for [`Hook::MaxRequestTimeReached`].
-    pub doomed: Option<ProcessId>,
+    pub kill_afterwards: Option<ProcessId>,
     /// Variables for the environment of the programs. Some contain data of a visitor.
     pub facts: Vec<(Fact, String)>,
 }

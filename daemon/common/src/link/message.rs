@@ -38,7 +38,7 @@ pub struct SpawnSpec {
     /// The settings with which the process is started.
     pub settings: ProcessSettings,
     /// Data that the router gets back when this process is handed to the next router: opaque to the supervisor.
-    pub memo: Vec<u8>,
+    pub handover_data: Vec<u8>,
 }
 
 /// Limits of a process and its descendants.
@@ -80,7 +80,7 @@ pub struct AppUser {
     pub name: String,
 }
 
-/// A live process in the supervisor's table.
+/// A live process in the supervisor's table. The renamed fields have the names of the state that an upgrade hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRecord {
     /// Its ID for the life of the daemon.
@@ -94,14 +94,16 @@ pub struct ProcessRecord {
     /// Its start time by [`clock::steady_ms`](crate::sys::clock::steady_ms).
     pub started_ms: u64,
     /// The number of concurrent requests that it reported, 0 for any number; `None` if it reported none.
-    pub at_once: Option<u32>,
+    #[serde(rename = "at_once")]
+    pub max_concurrent: Option<u32>,
     /// The revision of its code, if the app's directory contains one.
     pub revision: Option<String>,
     /// The parts of its environment at the start that may be shown, for the report of a failed start. Empty for a
     /// forked process, and after the notice to the router.
     pub environment: BTreeMap<String, String>,
-    /// [`SpawnSpec::memo`] as it was given.
-    pub memo: Vec<u8>,
+    /// [`SpawnSpec::handover_data`] as it was given.
+    #[serde(rename = "memo")]
+    pub handover_data: Vec<u8>,
 }
 
 /// How a process is ended.
@@ -124,7 +126,7 @@ pub struct RestartFiles {
 
 /// The effective values of the options that concern the supervisor, including nginx's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adjustment {
+pub struct SupervisorOptions {
     /// The log level.
     pub log_level: String,
     /// Maximum number of app processes at a time.
@@ -149,7 +151,7 @@ pub struct Adjustment {
 
 /// An option for which nginx's value is not applied, with the effective value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overruled {
+pub struct OverriddenOption {
     /// The directive without `passenger_`.
     pub name: String,
     /// The effective value.
@@ -171,7 +173,7 @@ pub struct RouterConfig {
     /// The payload of the last `Globals` frame that an earlier router accepted; empty if there was none.
     pub globals: Vec<u8>,
     /// The options of it that the supervisor could not apply.
-    pub overruled: Vec<Overruled>,
+    pub overridden: Vec<OverriddenOption>,
     /// Maximum seconds for a shutdown, and so for the end of one process.
     pub shutdown_limit: u64,
     /// Maximum seconds for a process that is replaced to finish its requests.
@@ -222,15 +224,15 @@ pub enum Order {
         preloader: ProcessId,
         /// A preloader that has not forked after this many milliseconds is killed.
         within_ms: u64,
-        /// As [`SpawnSpec::memo`], for the new process.
-        memo: Vec<u8>,
+        /// As [`SpawnSpec::handover_data`], for the new process.
+        handover_data: Vec<u8>,
     },
     /// The process serves requests: hand it to the next router if this one ends. Or the preloader can be forked.
     MarkReady {
         /// The process.
         process: ProcessId,
-        /// [`ProcessRecord::at_once`], for the next router.
-        at_once: Option<u32>,
+        /// [`ProcessRecord::max_concurrent`], for the next router.
+        max_concurrent: Option<u32>,
         /// [`ProcessRecord::revision`], likewise.
         revision: Option<String>,
     },
@@ -239,7 +241,7 @@ pub enum Order {
     /// End a process. [`Notice::Exited`] follows when it has ended.
     Stop(ProcessId, StopHow),
     /// Check an app's restart files. Answered by [`Notice::RestartFiles`].
-    LookAtRestartFiles {
+    CheckRestartFiles {
         /// The ticket of the answer.
         ticket: Ticket,
         /// The directory that contains them, absolute.
@@ -253,7 +255,7 @@ pub enum Order {
         processes: Vec<ProcessId>,
     },
     /// Apply nginx's configuration to the supervisor.
-    Adjust(Box<Adjustment>),
+    ApplyOptions(Box<SupervisorOptions>),
     /// Run the programs that the operator has configured for this event.
     Happened(Incident),
     /// Keep an app mode set by an administrator, for the next router.
@@ -318,7 +320,7 @@ pub enum Notice {
         /// How, as a sentence part: `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
         how: String,
     },
-    /// Answer to [`Order::LookAtRestartFiles`].
+    /// Answer to [`Order::CheckRestartFiles`].
     RestartFiles {
         /// The ticket of the order.
         ticket: Ticket,
@@ -336,8 +338,8 @@ pub enum Notice {
     Options(Vec<DaemonOption>),
     /// The hooks of the configuration that was read again: see [`RouterConfig::hooks`].
     Hooks(Vec<Hook>),
-    /// Answer to [`Order::Adjust`] if some of it cannot be applied.
-    Overruled(Vec<Overruled>),
+    /// Answer to [`Order::ApplyOptions`] if some of it cannot be applied.
+    Overridden(Vec<OverriddenOption>),
     /// The socket for nginx was created again: it is sent along, and connections are accepted on both until the old one
     /// is empty.
     Socket,

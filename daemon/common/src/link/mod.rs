@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use app_mode::{AppMode, MAX_PAGE, Maintenance};
 pub use incident::{Fact, Incident};
 pub use message::{
-    Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled,
-    ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow,
+    Address, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, OverriddenOption, ProcessRecord,
+    RestartFiles, RouterConfig, SpawnSpec, StopHow, SupervisorOptions,
 };
 
 /// Maximum length of a message in bytes. It also limits the app's environment, which is part of a spawn order.

@@ -66,7 +66,7 @@ pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     let sources: Vec<OwnedFd> = wanted.iter().map(|fd| copy_above(fd, count)).collect::<io::Result<_>>()?;
     for (target, source) in (0..).zip(&sources) {
         // SAFETY: dup2 touches no memory. What it closes at `target` belongs to this child, which owns no Rust value
-        // of that number that it still uses: sources and log lie above, and after this comes only exec or exit.
+        // of that number that it still uses: sources and log have higher numbers, and only exec or exit follows.
         if unsafe { libc::dup2(source.as_raw_fd(), target) } < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -91,7 +91,7 @@ pub fn keep_only(kept: OwnedFd) -> io::Result<OwnedFd> {
     if unsafe { libc::close_range(above, libc::c_uint::MAX, 0) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is open since dup2, and by this function's contract no other value stands for it.
+    // SAFETY: it is open since dup2, and by this function's contract no other value owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(LINK) })
 }
 

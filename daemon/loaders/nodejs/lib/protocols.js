@@ -19,7 +19,7 @@ function kindOf(server) {
 }
 
 /**
- * Has the server speak HTTP/1.1 without TLS, and leave it to the daemon when connections end.
+ * Makes the server use HTTP/1.1 without TLS, and lets the daemon decide when connections end.
  * @returns {boolean} false, and a line in the log, if the server cannot do so
  */
 function adapt(server, kind) {

@@ -6,7 +6,7 @@ const fs = require('fs');
 class Report {
   constructor(descriptor) {
     this.descriptor = descriptor;
-    this.told = false;
+    this.isSent = false;
     // The last exception that nothing caught, in an array.
     this.uncaught = [];
     this.onUncaught = (error) => {
@@ -24,7 +24,7 @@ class Report {
 
   ready() {
     process.removeListener('uncaughtExceptionMonitor', this.onUncaught);
-    this.tell('ready\n');
+    this.send('ready\n');
   }
 
   /** The process ends. */
@@ -37,19 +37,19 @@ class Report {
     }
   }
 
-  /** Does nothing when the daemon has been told already. */
+  /** Does nothing when a report has been sent. */
   fail(summary, details) {
-    if (!this.told && details) {
+    if (!this.isSent && details) {
       fs.writeSync(2, `${details}\n`);
     }
-    this.tell(`error ${String(summary).split('\n')[0]}\n${details}`);
+    this.send(`error ${String(summary).split('\n')[0]}\n${details}`);
   }
 
-  tell(text) {
-    if (this.told) {
+  send(text) {
+    if (this.isSent) {
       return;
     }
-    this.told = true;
+    this.isSent = true;
     fs.writeSync(this.descriptor, text);
     fs.closeSync(this.descriptor);
   }

@@ -4,7 +4,7 @@
 const net = require('net');
 const os = require('os');
 
-/** Ports that nobody is assigned; an app that leaves the choice to the system is told one of these. */
+/** Ports that are not assigned to services; an app that leaves the choice to the system receives one of these. */
 const FIRST_DYNAMIC_PORT = 49152;
 const DYNAMIC_PORTS = 16384;
 

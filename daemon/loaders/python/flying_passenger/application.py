@@ -17,7 +17,7 @@ class Loaded(NamedTuple):
     """What the startup file defines."""
 
     application: Any
-    # `passenger_interface`, when it is there: which interface the application speaks.
+    # `passenger_interface`, when it is there: the interface of the application.
     interface: Any
 
 

@@ -12,12 +12,12 @@ def run() -> None:
     _close_connections()
     _warn_of_threads()
     gc.collect()
-    # Objects that are never looked at by the collector stay on pages that are never written.
+    # The collector does not touch frozen objects, so that their pages are never written.
     gc.freeze()
 
 
 def _close_connections() -> None:
-    """Two processes that speak on one connection to a database break it. Each opens its own when it needs one."""
+    """Two processes that use one connection to a database break it. Each opens its own when it needs one."""
     database = sys.modules.get("django.db")
     if database is None:
         return

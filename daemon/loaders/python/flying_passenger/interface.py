@@ -10,12 +10,12 @@ from .server import Server
 NAMES = ("wsgi", "asgi")
 
 
-def of(app: Any, said: Any = None) -> str:
+def of(app: Any, configured: Any = None) -> str:
     """The interface that the startup file sets, else the one that the app's signature suggests."""
-    if said is not None:
-        if said not in NAMES:
-            raise LoadFailure(f"passenger_interface in the startup file is {said!r}; it must be 'wsgi' or 'asgi'")
-        return str(said)
+    if configured is not None:
+        if configured not in NAMES:
+            raise LoadFailure(f"passenger_interface in the startup file is {configured!r}; it must be 'wsgi' or 'asgi'")
+        return str(configured)
     while isinstance(app, functools.partial):
         app = app.func
     if inspect.isclass(app):
@@ -29,9 +29,9 @@ def of(app: Any, said: Any = None) -> str:
     return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
 
 
-def server(descriptor: int, threads: int, encoded_path: bool, app: Any, said: Any = None) -> Union[Server, Any]:
+def server(descriptor: int, threads: int, encoded_path: bool, app: Any, configured: Any = None) -> Union[Server, Any]:
     """The server for this app; threads and the encoding of paths are settings of WSGI only."""
-    if of(app, said) == "wsgi":
+    if of(app, configured) == "wsgi":
         return Server(descriptor, app, threads, encoded_path)
     # asyncio takes its time to be loaded, which a WSGI app can do without.
     from .asgi import AsgiServer

@@ -176,7 +176,7 @@ class Response:
             self._connection.write(parts)
 
     def _take_head(self) -> bytes:
-        """Writes the head, which counts as sent from here on."""
+        """Writes the head, which is sent from here on."""
         if self._status is None:
             raise InvalidResponse("the app did not call start_response")
         head = _head(self._status, self._headers)

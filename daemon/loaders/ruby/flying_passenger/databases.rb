@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module FlyingPassenger
-  # Connections that the app opened while it was loaded. Two processes that speak on one of them break it, so the
+  # Connections that the app opened while it was loaded. Two processes that use one of them break it, so the
   # preloader closes those that it knows how to, and each process opens its own.
   module Databases
     module_function

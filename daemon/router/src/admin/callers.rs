@@ -13,7 +13,7 @@ const MAX_TOTAL: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Callers(RefCell<HashMap<u32, usize>>);
 
-/// A connection that counts against its user's limit until this is dropped.
+/// A connection that is counted against its user's limit until this is dropped.
 #[derive(Debug)]
 pub(super) struct CountedCaller {
     callers: Rc<Callers>,

@@ -113,7 +113,7 @@ pub(super) struct ProcessView {
 
 impl Snapshot {
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
-        Self::with(router, caller, |route| Some(settings(&route.said())))
+        Self::with(router, caller, |route| Some(settings(&route.configured())))
     }
 
     /// As [`Snapshot::take`], for callers that poll, or must not see secrets.

@@ -38,7 +38,7 @@ pub(crate) struct Route {
     block: Vec<u8>,
 }
 
-/// An app as described by a request, a roster or a memo.
+/// An app as described by a request, a roster or handover data.
 #[derive(Debug)]
 pub(crate) struct Described<'a> {
     pub(crate) app: AppRef<'a>,
@@ -52,7 +52,7 @@ pub(crate) struct Described<'a> {
 
 /// What the next router needs to know about a process: everything that identifies its route.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Memo {
+pub(crate) struct HandoverData {
     group: Vec<u8>,
     root: Vec<u8>,
     kind: AppKind,
@@ -117,7 +117,7 @@ impl Route {
             threads: self.settings.threads(self.kind),
             preloader: false,
             settings: self.settings.process.clone(),
-            memo: self.memo(),
+            handover_data: self.handover_data(),
         }
     }
 
@@ -126,14 +126,14 @@ impl Route {
     pub(crate) fn starts_as(&self, other: &Self) -> bool {
         let essence = |route: &Self| SpawnSpec {
             server_software: String::new(),
-            memo: Vec::new(),
+            handover_data: Vec::new(),
             ..route.spawn_spec()
         };
         essence(self) == essence(other)
     }
 
     /// Returns the app's settings as nginx sent them.
-    pub(crate) fn said(&self) -> Settings {
+    pub(crate) fn configured(&self) -> Settings {
         Settings::decode(&self.block).unwrap_or_default()
     }
 
@@ -142,8 +142,8 @@ impl Route {
         self.root.join(&self.settings.router.restart_dir)
     }
 
-    fn memo(&self) -> Vec<u8> {
-        let memo = Memo {
+    fn handover_data(&self) -> Vec<u8> {
+        let data = HandoverData {
             group: self.name.clone().into_bytes(),
             root: self.root.as_os_str().as_bytes().to_vec(),
             kind: self.kind,
@@ -153,14 +153,14 @@ impl Route {
             block: self.block.clone(),
             configured_ms: self.seen_ms.get(),
         };
-        bincode::serde::encode_to_vec(memo, bincode::config::standard()).unwrap_or_else(|err| {
+        bincode::serde::encode_to_vec(data, bincode::config::standard()).unwrap_or_else(|err| {
             warn!("app {}: its processes will not outlive the router: {err}", self.name);
             Vec::new()
         })
     }
 }
 
-impl Memo {
+impl HandoverData {
     /// Decodes what [`Route::spawn_spec`] encodes, or encoded in releases that did not include the time.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         Self::decode_whole(bytes).or_else(|| Self::decode_whole(&[bytes, &[0]].concat()))
@@ -172,8 +172,8 @@ impl Memo {
     }
 
     fn decode_whole(bytes: &[u8]) -> Option<Self> {
-        let (memo, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        (used == bytes.len()).then_some(memo)
+        let (data, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        (used == bytes.len()).then_some(data)
     }
 
     pub(crate) fn describes(&self) -> Described<'_> {
@@ -228,16 +228,16 @@ mod tests {
     fn a_memo_keeps_the_time_of_its_configuration() {
         let route = Route::for_test("ruby");
         route.seen_ms.set(1_795_000_000_123);
-        let memo = Memo::decode(&route.memo()).unwrap();
-        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (1_795_000_000_123, &b"app"[..]));
+        let data = HandoverData::decode(&route.handover_data()).unwrap();
+        assert_eq!((data.configured_ms(), data.group.as_slice()), (1_795_000_000_123, &b"app"[..]));
     }
 
     #[test]
     fn a_memo_from_before_there_was_a_time_in_it_is_read() {
-        let bytes = Route::for_test("ruby").memo();
+        let bytes = Route::for_test("ruby").handover_data();
         let before = &bytes[..bytes.len() - 1];
-        let memo = Memo::decode(before).unwrap();
-        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (0, &b"app"[..]));
-        assert!(Memo::decode(&before[..before.len() - 1]).is_none());
+        let data = HandoverData::decode(before).unwrap();
+        assert_eq!((data.configured_ms(), data.group.as_slice()), (0, &b"app"[..]));
+        assert!(HandoverData::decode(&before[..before.len() - 1]).is_none());
     }
 }

@@ -16,6 +16,9 @@ use crate::pool::{Concurrency, GroupOptions, RestartHow};
 /// Maximum number of threads of a process: each has its own stack and connection.
 const MAX_THREADS: u32 = 1024;
 
+/// Time between two checks of memory limits where it is set to 0.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Typed settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AppSettings {
@@ -111,10 +114,11 @@ impl AppSettings {
 
     /// Returns the memory limits of a process.
     pub(crate) fn memory_limits(&self) -> MemoryLimits {
+        let every = self.router.analytics_collection_rate;
         MemoryLimits {
             soft: self.router.memory_limit.map(Mebibytes::bytes),
             hard: self.router.hard_memory_limit.map(Mebibytes::bytes),
-            every: self.router.analytics_collection_rate.max(Duration::from_secs(1)),
+            every: if every.is_zero() { CHECK_INTERVAL } else { every },
         }
     }
 

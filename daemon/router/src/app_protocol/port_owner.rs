@@ -29,7 +29,7 @@ enum Verdict {
     /// The app's user, or root.
     Trusted,
     /// Another user.
-    Stranger(u32),
+    OtherUser(u32),
     /// Not accepted yet, on a kernel that reports no owner until then: the listening sockets decide.
     Waiting,
     /// The kernel has no such connection yet.
@@ -59,7 +59,7 @@ pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> 
         };
         match found {
             Verdict::Trusted => return Ok(()),
-            Verdict::Stranger(uid) => return Err(stranger(peer, uid, user)),
+            Verdict::OtherUser(uid) => return Err(other_user(peer, uid, user)),
             Verdict::Absent | Verdict::Waiting if Instant::now() < until => tokio::time::sleep(PAUSE).await,
             Verdict::Absent | Verdict::Waiting | Verdict::Closed => {
                 return Err(io::Error::other(format!("the connection to {peer} was closed immediately")));
@@ -85,7 +85,7 @@ fn verdict(found: io::Result<TcpSocket>, uid: u32) -> io::Result<Verdict> {
         TcpSocket { inode: 0, uid: 0, .. } => Verdict::Waiting,
         TcpSocket { uid: 0, .. } => Verdict::Trusted,
         TcpSocket { uid: found, .. } if found == uid => Verdict::Trusted,
-        TcpSocket { uid: found, .. } => Verdict::Stranger(found),
+        TcpSocket { uid: found, .. } => Verdict::OtherUser(found),
     })
 }
 
@@ -94,7 +94,7 @@ fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
     let mut verdict = Verdict::Absent;
     for socket in listeners.iter().filter(|socket| accepts(socket, ip)) {
         if socket.uid != uid && socket.uid != 0 {
-            return Verdict::Stranger(socket.uid);
+            return Verdict::OtherUser(socket.uid);
         }
         verdict = Verdict::Trusted;
     }
@@ -136,7 +136,7 @@ fn or_from_proc<T>(queried: io::Result<T>, from_proc: impl FnOnce() -> io::Resul
     })
 }
 
-fn stranger(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
+fn other_user(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
     let what = format!("{peer} belongs to user ID {uid}, not to the app's user {}", user.name);
     thread_local! {
         static LIMIT: Rc<LogLimit> = LogLimit::new("ports that belong to another user than the app's", PER_MINUTE);
@@ -163,9 +163,9 @@ mod tests {
         let of = |uid, inode, state| verdict(Ok(socket(state, "127.0.0.1:80", uid, inode)), 1000).unwrap();
         assert_eq!(of(1000, 7, ESTABLISHED), Verdict::Trusted);
         assert_eq!(of(0, 7, ESTABLISHED), Verdict::Trusted);
-        assert_eq!(of(1001, 7, ESTABLISHED), Verdict::Stranger(1001));
+        assert_eq!(of(1001, 7, ESTABLISHED), Verdict::OtherUser(1001));
         assert_eq!(of(1000, 0, ESTABLISHED), Verdict::Trusted, "its listener's user");
-        assert_eq!(of(1001, 0, ESTABLISHED), Verdict::Stranger(1001));
+        assert_eq!(of(1001, 0, ESTABLISHED), Verdict::OtherUser(1001));
         assert_eq!(of(0, 0, ESTABLISHED), Verdict::Waiting);
         assert_eq!(of(0, 0, SYN_RECV), Verdict::Waiting);
         assert_eq!(of(0, 0, 5), Verdict::Closed);
@@ -185,8 +185,8 @@ mod tests {
         for at in ["127.0.0.1:80", "0.0.0.0:80", "[::]:80", "[::ffff:127.0.0.1]:80", "[::ffff:0.0.0.0]:80"] {
             assert_eq!(of(&[(at, 1000)], v4), Verdict::Trusted, "{at}");
             assert_eq!(of(&[(at, 0)], v4), Verdict::Trusted, "{at}");
-            assert_eq!(of(&[(at, 1001)], v4), Verdict::Stranger(1001), "{at}");
-            assert_eq!(of(&[(at, 1000), ("127.0.0.1:80", 1001)], v4), Verdict::Stranger(1001), "{at}");
+            assert_eq!(of(&[(at, 1001)], v4), Verdict::OtherUser(1001), "{at}");
+            assert_eq!(of(&[(at, 1000), ("127.0.0.1:80", 1001)], v4), Verdict::OtherUser(1001), "{at}");
             assert_eq!(of(&[(at, 1000), ("[::1]:80", 1001)], v4), Verdict::Trusted, "{at}");
         }
         assert_eq!(of(&[("[::1]:80", 1000)], v4), Verdict::Absent);

@@ -23,7 +23,7 @@ use tracing::{debug, info};
 use self::configurations::Configurations;
 use self::rosters::Rosters;
 pub(crate) use self::rosters::{Roster, RosterId};
-use super::app::route::{Described, Memo, Route};
+use super::app::route::{Described, HandoverData, Route};
 use super::app::settings::AppSettings;
 use super::dispatch::Dispatcher;
 use super::pool::{GroupId, GroupOptions, RestartHow};
@@ -126,16 +126,16 @@ impl Routes {
     /// Restores the route of a process that an earlier router started.
     pub(crate) fn restore_route(
         &self,
-        memo: &Memo,
+        data: &HandoverData,
         dispatcher: &Dispatcher,
     ) -> Result<Rc<Route>, PayloadError> {
-        let described = memo.describes();
+        let described = data.describes();
         if let Some(route) = self.lookup(&described) {
             return Ok(route);
         }
         let route = self.create_route(&described, dispatcher)?;
         // The processes of an earlier router are kept: none is replaced yet.
-        self.observe(&route, memo.configured_ms());
+        self.observe(&route, data.configured_ms());
         dispatcher.update(|pool, now| pool.set_options(route.group, route.settings.group_options(), now));
         let active_routes = self.active_routes.borrow();
         if active_routes.get(&route.group).is_some_and(|active| active.is_current(&route)) {

@@ -15,7 +15,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Frees the session's slot when its thread is free.
 pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
     // A process with an event loop has no threads that could become free.
-    if worker.record.at_once != Some(0) {
+    if worker.record.max_concurrent != Some(0) {
         worker.probe.hijacked.borrow_mut().push(session);
         start(worker);
     }
@@ -69,8 +69,8 @@ fn is_temporary(err: &io::Error) -> bool {
 
 /// Returns how many connections the process must greet: one for each concurrent request, at most one for each thread.
 fn slots(worker: &Worker) -> usize {
-    let threads = worker.record.at_once.map_or(1, |threads| threads as usize);
-    match worker.route.settings.concurrency(worker.route.kind, worker.record.at_once) {
+    let threads = worker.record.max_concurrent.map_or(1, |threads| threads as usize);
+    match worker.route.settings.concurrency(worker.route.kind, worker.record.max_concurrent) {
         Concurrency::At(slots) => slots.min(threads),
         Concurrency::Unlimited => threads,
     }

@@ -1,5 +1,5 @@
 //! One session of a process: whether it occupies a slot, and whether it holds one of the greeted connections that the
-//! probe counts.
+//! probe is counted.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};

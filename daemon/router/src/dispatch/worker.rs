@@ -58,7 +58,7 @@ impl Worker {
         }
     }
 
-    /// Whether the process speaks the session protocol, as loaders do; all others speak HTTP.
+    /// Whether the process uses the session protocol, as loaders do; all others use HTTP.
     pub(crate) fn speaks_session(&self) -> bool {
         self.route.kind.has_sessions()
     }

@@ -18,7 +18,7 @@ pub(crate) use common::sys::descriptors::are_used_up;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a request waits for a descriptor.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often to check whether the shortage is over.
+/// How often to check whether the shortage has ended.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Descriptors in use besides those of connections and of the output of processes.
 const OTHER: u64 = 16;
@@ -60,7 +60,7 @@ pub(crate) async fn retry<T>(
     }
 }
 
-/// Reports the shortage in the status and the log until it is over; meanwhile no connection is kept without a request.
+/// Reports the shortage in the status and the log while it lasts; no connection is kept without a request.
 pub(crate) fn report_shortage(router: &Rc<RouterState>) {
     let new = router.problems.begin(Problem::Descriptors, || {
         format!(

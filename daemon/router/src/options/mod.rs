@@ -21,7 +21,7 @@ use super::metrics::problems::Problems;
 use super::pool::Limits;
 use super::response::BacklogOptions;
 use common::config::DaemonOption;
-use common::link::{Adjustment, Overruled};
+use common::link::{OverriddenOption, SupervisorOptions};
 use common::log::LogLevel;
 
 /// All options that nginx may also set, and the values received from nginx.
@@ -30,7 +30,7 @@ pub(crate) struct Globals {
     options: RefCell<Vec<DaemonOption>>,
     received: RefCell<Option<ReceivedGlobals>>,
     /// Options for which the supervisor could not apply nginx's value.
-    overruled: RefCell<Vec<Overruled>>,
+    overridden: RefCell<Vec<OverriddenOption>>,
     show_version: Cell<bool>,
 }
 
@@ -39,7 +39,7 @@ impl Globals {
         let globals = Self {
             options: RefCell::new(options),
             received: RefCell::default(),
-            overruled: RefCell::default(),
+            overridden: RefCell::default(),
             show_version: Cell::new(true),
         };
         globals.refresh();
@@ -61,7 +61,7 @@ impl Globals {
         drop(old);
         *self.received.borrow_mut() = Some(new);
         if changed {
-            self.overruled.borrow_mut().clear();
+            self.overridden.borrow_mut().clear();
         }
         self.refresh();
         changed
@@ -70,7 +70,7 @@ impl Globals {
     /// Replaces the options of the daemon's own configuration.
     pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
         *self.options.borrow_mut() = options;
-        self.overruled.borrow_mut().clear();
+        self.overridden.borrow_mut().clear();
         self.refresh();
     }
 
@@ -80,8 +80,8 @@ impl Globals {
     }
 
     /// Records the options for which the supervisor could not apply nginx's newest configuration.
-    pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
-        *self.overruled.borrow_mut() = overruled;
+    pub(crate) fn set_overridden(&self, overridden: Vec<OverriddenOption>) {
+        *self.overridden.borrow_mut() = overridden;
     }
 
     fn value(&self, name: &str) -> Option<Value> {
@@ -139,8 +139,8 @@ impl Globals {
     }
 
     /// Returns the options for the supervisor.
-    pub(crate) fn adjustment(&self) -> Adjustment {
-        Adjustment {
+    pub(crate) fn for_supervisor(&self) -> SupervisorOptions {
+        SupervisorOptions {
             log_level: self.text("log_level"),
             max_pool_size: self.limits().max_processes,
             user_switching: self.flag("user_switching"),

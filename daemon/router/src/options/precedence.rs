@@ -55,7 +55,7 @@ impl Globals {
             self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
         let from_nginx =
             from_nginx.filter(|value| option.given.is_none() && invalid_reason(option, value).is_none());
-        let from_nginx = match self.overruled(&option.name) {
+        let from_nginx = match self.overridden(&option.name) {
             Some(kept) => from_nginx.map(|_| kept).filter(|kept| *kept != option.value),
             None => from_nginx,
         };
@@ -67,10 +67,10 @@ impl Globals {
     }
 
     /// Returns the value in effect where the supervisor could not apply nginx's.
-    fn overruled(&self, name: &str) -> Option<Value> {
-        let overruled = self.overruled.borrow();
-        let of_name = overruled.iter().find(|overruled| overruled.name == name);
-        of_name.map(|overruled| Value::Text(overruled.value.clone()))
+    fn overridden(&self, name: &str) -> Option<Value> {
+        let overridden = self.overridden.borrow();
+        let of_name = overridden.iter().find(|overridden| overridden.name == name);
+        of_name.map(|overridden| Value::Text(overridden.value.clone()))
     }
 
     /// Returns the received settings that match no option of the daemon.
@@ -114,7 +114,7 @@ pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
 mod tests {
     use super::super::tests::{globals, received};
     use super::*;
-    use common::link::Overruled;
+    use common::link::OverriddenOption;
 
     fn ctl_value(pairs: &[(&str, &str)]) -> Value {
         Value::Map(pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
@@ -142,12 +142,13 @@ mod tests {
         let globals = Globals::new(vec![option("log_file", text(""))]);
         let effective =
             || globals.effective().into_iter().map(|each| (each.value, each.source)).next().unwrap();
-        let overruled = |value: &str| vec![Overruled { name: "log_file".into(), value: value.into() }];
+        let overridden =
+            |value: &str| vec![OverriddenOption { name: "log_file".into(), value: value.into() }];
         globals.update(received(1, &[("log_file", text("/srv/x"))]));
         assert_eq!(effective(), (text("/srv/x"), Source::Nginx));
-        globals.overrule(overruled(""));
+        globals.set_overridden(overridden(""));
         assert_eq!(effective(), (text(""), Source::Default));
-        globals.overrule(overruled("/var/log/earlier"));
+        globals.set_overridden(overridden("/var/log/earlier"));
         assert_eq!(effective(), (text("/var/log/earlier"), Source::Nginx));
         globals.update(received(2, &[("log_file", text("/srv/y"))]));
         assert_eq!(effective(), (text("/srv/y"), Source::Nginx));

@@ -13,7 +13,7 @@ use tracing::warn;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Length of an interval for lines of an app.
 const OUTPUT_INTERVAL: Duration = Duration::from_secs(30);
-/// Length in bytes for which a line counts once more.
+/// Length in bytes for which a line is counted once more.
 const PART: usize = 1024;
 
 /// A limit per interval.

@@ -96,7 +96,7 @@ impl Pool {
     }
 
     /// Marks as many processes as groups wait, less the free room. A group whose last start failed is ignored until its
-    /// pause is over: failing starts cost no other group a process.
+    /// pause has ended: failing starts cost no other group a process.
     fn mark_for_reclaim(&mut self, now: Instant) {
         let groups = self.counts.starving.iter().map(|id| &self.groups[*id]);
         let waiting = groups.filter(|group| group.not_before.is_none_or(|at| at <= now)).count();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Deployment, Group, GroupId, Pool, Slot, State};
 
 impl Pool {
-    /// Ends processes that were idle for too long and starts those whose back-off is over; returns when to call again.
+    /// Ends processes that were idle for too long and starts those whose back-off has ended; returns when to call again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for id in self.groups.ids() {

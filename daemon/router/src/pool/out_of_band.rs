@@ -65,7 +65,7 @@ impl Pool {
         }
     }
 
-    /// Returns until when a process waits for its last requests; once that time is over, it serves again.
+    /// Returns until when a process waits for its last requests; after that time, it serves again.
     pub(super) fn out_of_band_due(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
         let waiting = |slot: &Slot| match self.processes.get(slot)?.out_of_band {
             OutOfBand::Draining(until) => Some((*slot, until)),

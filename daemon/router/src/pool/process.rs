@@ -38,7 +38,7 @@ pub(crate) enum OutOfBand {
     Requested,
     /// The process gets no further request, and works once it has none; it serves again if it has some at this time.
     Draining(Instant),
-    /// The process works, which counts as a session.
+    /// The process works, which occupies it like a session.
     Working,
 }
 

@@ -39,7 +39,7 @@ impl ProcessControl for Spawner {
             if matches!(me.processes.borrow().get(&worker.slot), Some(Lifecycle::Serving { .. })) {
                 let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
                 warn!(
-                    "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
+                    "app {name}: process {pid} has not finished its requests within {limit} s and is stopped"
                 );
                 me.stop(&worker);
             }

@@ -82,7 +82,7 @@ impl Hooks {
     fn report(
         &self,
         hook: Hook,
-        doomed: Option<ProcessId>,
+        kill_afterwards: Option<ProcessId>,
         facts: impl FnOnce() -> Vec<(Fact, String)>,
     ) -> bool {
         if !self.named.borrow().contains(&hook) {
@@ -90,7 +90,7 @@ impl Hooks {
         }
         let mut facts = facts();
         facts.iter_mut().for_each(|(_, value)| shorten(value));
-        let sent = self.supervisor.order(&Order::Happened(Incident { hook, doomed, facts }));
+        let sent = self.supervisor.order(&Order::Happened(Incident { hook, kill_afterwards, facts }));
         sent.inspect_err(|why| error!("cannot run the hook {}: {why}", hook.name())).is_ok()
     }
 }

@@ -5,7 +5,7 @@
 //! supervisor reports its end. Requests are not handled here.
 //!
 //! `control` carries out what the dispatcher orders. `smart` starts processes from `preloaders`, `readiness` waits until
-//! they are ready, with a `probe` for apps that speak HTTP, `listen_hint` explains a failure, and `hooks` reports events
+//! they are ready, with a `probe` for apps that use HTTP, `listen_hint` explains a failure, and `hooks` reports events
 //! to the operator's programs.
 
 mod control;
@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 
 use self::preloaders::{Preloaders, not_sent};
 use self::readiness::{NotStarted, Pipes, ProcessEnd, Ready, Start};
-use super::app::route::{Memo, Route};
+use super::app::route::{HandoverData, Route};
 use super::apps::Routes;
 use super::dispatch::Dispatcher;
 use super::dispatch::worker::Worker;
@@ -190,8 +190,8 @@ impl Spawner {
     /// Takes over a process that an earlier router started.
     pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
         let (process, pid) = (record.process, record.pid);
-        let route = Memo::decode(&record.memo)
-            .and_then(|memo| self.routes.restore_route(&memo, &self.dispatcher).ok());
+        let route = HandoverData::decode(&record.handover_data)
+            .and_then(|data| self.routes.restore_route(&data, &self.dispatcher).ok());
         let (Some(route), Some(output)) = (route, output) else {
             error!("process {pid} of an earlier router cannot be taken over: ending it");
             self.supervisor.send(&Order::Stop(process, StopHow::Kill));
@@ -199,7 +199,7 @@ impl Spawner {
         };
         drop(Output::follow(output, &self.places, &route, &record));
         info!("app {}: took over process {pid}", route.name);
-        let concurrency = route.settings.concurrency(route.kind, record.at_once);
+        let concurrency = route.settings.concurrency(route.kind, record.max_concurrent);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
             let lifecycle = Lifecycle::Serving { name: route.name.clone(), pid };
@@ -210,7 +210,7 @@ impl Spawner {
 
     /// Passes requests to a process that is ready.
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>, ready: Ready) {
-        let (process, pid, at_once) = (record.process, record.pid, ready.at_once);
+        let (process, pid, max_concurrent) = (record.process, record.pid, ready.max_concurrent);
         // A forked process has the code of its preloader.
         let revision = ready.revision.or_else(|| self.preloaders.revision_of(route.group));
         if let Address::Tcp(port) = record.address {
@@ -218,9 +218,9 @@ impl Spawner {
         }
         let name = route.name.clone();
         self.processes.borrow_mut().insert(slot, Lifecycle::Serving { name, pid });
-        self.supervisor.send(&Order::MarkReady { process, at_once, revision: revision.clone() });
-        let concurrency = route.settings.concurrency(route.kind, at_once);
-        let record = ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record };
+        self.supervisor.send(&Order::MarkReady { process, max_concurrent, revision: revision.clone() });
+        let concurrency = route.settings.concurrency(route.kind, max_concurrent);
+        let record = ProcessRecord { max_concurrent, revision, environment: BTreeMap::new(), ..record };
         let worker = Rc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);
         self.dispatcher.ready(worker, concurrency);
@@ -345,10 +345,10 @@ mod tests {
             address: Address::Nowhere,
             user: AppUser { uid: 1, gid: 1, name: "app".into() },
             started_ms: 0,
-            at_once: None,
+            max_concurrent: None,
             revision: None,
             environment: BTreeMap::new(),
-            memo: Vec::new(),
+            handover_data: Vec::new(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct PreloaderKey {
 
 impl PreloaderKey {
     pub(super) fn of(route: &Route, generation: u64) -> Self {
-        let spec = SpawnSpec { preloader: true, memo: Vec::new(), ..route.spawn_spec() };
+        let spec = SpawnSpec { preloader: true, handover_data: Vec::new(), ..route.spawn_spec() };
         Self { spec, generation }
     }
 }
@@ -137,7 +137,7 @@ impl Preloaders {
         let result = start.finish(pipes).await;
         self.loading.borrow_mut().remove(&process);
         let revision = result?.revision;
-        supervisor.send(&Order::MarkReady { process, at_once: None, revision: None });
+        supervisor.send(&Order::MarkReady { process, max_concurrent: None, revision: None });
         self.end_of(route.group);
         let preloader = Preloader { process, pid, app: route.name.clone(), key, revision, uses: 0 };
         self.ready.borrow_mut().insert(route.group, preloader);
@@ -204,7 +204,7 @@ impl Preloaders {
         let before = failures.remove(&route.group).filter(|(of, _)| *of == key).map_or(0, |(_, times)| times);
         if before + 1 == MAX_FAILURES {
             warn!(
-                "app {}: is started directly until its next restart, as {MAX_FAILURES} forks in a row have failed",
+                "app {}: started directly until its next restart, as {MAX_FAILURES} forks in a row have failed",
                 route.name
             );
         }
@@ -231,7 +231,7 @@ impl Preloaders {
     /// Ends the group's preloader, if it has one. The processes forked from it are not affected.
     pub(super) fn end_of(&self, group: GroupId) {
         if let Some(preloader) = self.ready.borrow_mut().remove(&group) {
-            info!("app {}: preloader {} is ended", preloader.app, preloader.pid);
+            info!("app {}: stopping preloader {}", preloader.app, preloader.pid);
             self.end(preloader.process);
         }
     }

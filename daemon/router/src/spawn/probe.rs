@@ -1,4 +1,4 @@
-//! Readiness probe for apps that speak HTTP: connects to the app's socket until the app responds as required.
+//! Readiness probe for apps that use HTTP: connects to the app's socket until the app responds as required.
 //!
 //! The start of listening in another process causes no event, so the probe is repeated. An app that inherits its socket
 //! can be connected to before it works: it must respond to a request.

@@ -35,7 +35,7 @@ const LAST_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ready {
     /// Number of concurrent requests that it reports; 0 for any number.
-    pub(super) at_once: Option<u32>,
+    pub(super) max_concurrent: Option<u32>,
     /// The revision of its code, if its directory has one.
     pub(super) revision: Option<String>,
 }
@@ -196,11 +196,11 @@ impl Start<'_> {
                 text.drain(..LOADING.len());
                 self.trace.reaches(Step::Load);
             }
-            if let Some(at_once) = read_ready(&text) {
+            if let Some(max_concurrent) = read_ready(&text) {
                 if probe.is_required() {
                     self.await_answer(probe).await?;
                 }
-                return Ok(Ready { at_once, revision });
+                return Ok(Ready { max_concurrent, revision });
             }
             if came == 0 || text.len() > MAX_REPORT {
                 break;
@@ -211,7 +211,7 @@ impl Start<'_> {
             // The pipe has ended without a report: the command runs.
             None if self.runs_own_program() => {
                 self.await_answer(probe).await?;
-                Ok(Ready { at_once: None, revision })
+                Ok(Ready { max_concurrent: None, revision })
             }
             // A process that has ended reports how; one that closed the pipe and still runs has no reason to report.
             None => Err(failed("")),

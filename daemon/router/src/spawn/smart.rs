@@ -74,10 +74,10 @@ impl Spawner {
         let until = until.max(Instant::now() + MIN_FORK_TIME);
         let left = until.saturating_duration_since(Instant::now()).as_millis();
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
-        let memo = route.spawn_spec().memo;
+        let handover_data = route.spawn_spec().handover_data;
         let trace = StartupTrace::from_preloader();
         let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: true, trace };
-        self.order_start(slot, ordered, |ticket| Order::Fork { ticket, preloader, within_ms, memo });
+        self.order_start(slot, ordered, |ticket| Order::Fork { ticket, preloader, within_ms, handover_data });
     }
 
     /// Starts this one process directly, as it could not be forked.

@@ -57,7 +57,7 @@ impl Restarts {
         // Requests that arrive while the supervisor checks proceed with the previous state.
         let mark = Seen { at: now, ..before.unwrap_or(Seen { at: now, mtime: None, always: false }) };
         self.seen.borrow_mut().insert(route.group, mark);
-        let order = |ticket| Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
+        let order = |ticket| Order::CheckRestartFiles { ticket, dir: route.restart_dir() };
         let Some(found) = self.pending.result_of(order).await else { return };
         let mtime = found.restart_mtime.or(mark.mtime);
         self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });

@@ -141,7 +141,7 @@ impl Hooks {
     /// Starts the programs of one of the daemon's own hooks, regardless of what else runs.
     pub(super) fn begin_own(&mut self, hook: Hook) -> Option<Finished> {
         let programs = self.programs.get(&hook).into_iter().flatten().cloned().collect();
-        self.begin_first(Incident { hook, doomed: None, facts: Vec::new() }, programs)
+        self.begin_first(Incident { hook, kill_afterwards: None, facts: Vec::new() }, programs)
     }
 
     /// Returns the longest time that the programs of a hook take together.
@@ -228,6 +228,6 @@ fn continues_after_failure(hook: Hook) -> bool {
 }
 
 /// Returns the process that is killed after the incident: only this hook has one.
-pub(super) fn doomed(incident: &Incident) -> Option<ProcessId> {
-    incident.doomed.filter(|_| incident.hook == Hook::MaxRequestTimeReached)
+pub(super) fn kill_afterwards(incident: &Incident) -> Option<ProcessId> {
+    incident.kill_afterwards.filter(|_| incident.hook == Hook::MaxRequestTimeReached)
 }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn facts_are_variables_and_replace_inherited_ones() {
         let facts = vec![(Fact::RequestPath, "/a\nX: y\0b".to_owned()), (Fact::ProcessPid, "7".to_owned())];
-        let incident = Incident { hook: Hook::SpawnFailed, doomed: None, facts };
+        let incident = Incident { hook: Hook::SpawnFailed, kill_afterwards: None, facts };
         let program = Program::new(Path::new("/bin/true"), &incident, [("PATH", "/x")].into_iter()).unwrap();
         let has =
             |text: &str| program.environment.iter().filter(|word| word.to_bytes() == text.as_bytes()).count();

@@ -51,7 +51,7 @@ pub(crate) enum Action {
     Abandon,
     /// Run the operator's programs for before the shutdown.
     Part,
-    /// Tell the router to finish.
+    /// Order the router to finish.
     Drain,
     /// Ask every process to end.
     Stop,

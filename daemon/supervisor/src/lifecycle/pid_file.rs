@@ -146,10 +146,10 @@ mod tests {
     fn the_file_of_a_killed_daemon_is_taken_over_despite_a_lock() {
         let path = place("locked");
         fs::write(&path, "123456789\n").unwrap();
-        let stranger = Flock::lock(File::open(&path).unwrap(), FlockArg::LockSharedNonblock).unwrap();
+        let other = Flock::lock(File::open(&path).unwrap(), FlockArg::LockSharedNonblock).unwrap();
         let file = PidFile::take(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
-        drop(stranger);
+        drop(other);
         assert!(PidFile::take(&path).is_err(), "the new one is locked");
         file.remove();
     }
@@ -167,8 +167,8 @@ mod tests {
     fn the_file_of_a_live_daemon_is_kept() {
         let path = place("live");
         let first = PidFile::take(&path).unwrap();
-        let told = PidFile::take(&path).unwrap_err().to_string();
-        assert!(told.ends_with(&format!("with PID {}", std::process::id())), "{told}");
+        let message = PidFile::take(&path).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("with PID {}", std::process::id())), "{message}");
         first.remove();
     }
 

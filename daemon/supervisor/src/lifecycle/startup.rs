@@ -136,7 +136,7 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
     let by_flag = || !Values(&options.shared).flag("disable_log_prefix");
     let kept = Kept {
         globals: state.globals,
-        overruled: state.overruled,
+        overridden: state.overridden,
         app_modes: state.app_modes,
         app_prefix: state.app_prefix.unwrap_or_else(by_flag),
     };
@@ -256,11 +256,11 @@ mod tests {
         let table =
             page.split("| signal | effect |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
         let cells = table.lines().skip(2).filter_map(|line| line.split('|').nth(1));
-        let mut told: Vec<_> =
+        let mut reported: Vec<_> =
             cells.flat_map(|cell| cell.split(',')).map(|name| format!("SIG{}", name.trim())).collect();
         let mut taken = SIGNALS.map(|signal| signal.as_str().to_owned());
-        told.sort();
+        reported.sort();
         taken.sort();
-        assert_eq!(told, taken);
+        assert_eq!(reported, taken);
     }
 }

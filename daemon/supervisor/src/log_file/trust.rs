@@ -107,7 +107,7 @@ impl Trust<'_> {
             return Err(Refusal::NotOurs("it does not belong to root"));
         }
         if found.st_nlink != 1 {
-            return Err(Refusal::NotOurs("it has more than one name"));
+            return Err(Refusal::NotOurs("it has several hard links"));
         }
         Ok(())
     }
@@ -195,8 +195,8 @@ mod tests {
             fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
         }
         open(&top, "logs/deep/x.log").unwrap();
-        let stranger = Trust { top: &top, logs: "logs", owner: Uid::from_raw(4711) };
-        assert!(matches!(stranger.open(&top.join("logs/x.log")), Err(Refusal::Shared(_))));
+        let other_owner = Trust { top: &top, logs: "logs", owner: Uid::from_raw(4711) };
+        assert!(matches!(other_owner.open(&top.join("logs/x.log")), Err(Refusal::Shared(_))));
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -216,7 +216,7 @@ mod tests {
             assert_eq!(open(&top, name).unwrap_err(), "its content is not a log of this daemon");
         }
         fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
-        assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");
+        assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has several hard links");
         nix::unistd::mkfifo(&top.join("logs/pipe.log"), Mode::S_IRWXU).unwrap();
         assert!(open(&top, "logs/pipe.log").is_err() && open_any(&top.join("logs/pipe.log")).is_err());
         fs::remove_dir_all(top).unwrap();

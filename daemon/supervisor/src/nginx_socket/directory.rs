@@ -75,15 +75,15 @@ mod tests {
             group,
             closed_to_nginx: false,
         };
-        let told = |mode| {
+        let warnings = |mode| {
             fs::set_permissions(&dir, Permissions::from_mode(mode)).unwrap();
             warnings(&options)
         };
-        assert_eq!(told(0o755), Vec::<String>::new());
-        assert_eq!(told(0o1777), Vec::<String>::new());
-        let closed = told(0o750);
+        assert_eq!(warnings(0o755), Vec::<String>::new());
+        assert_eq!(warnings(0o1777), Vec::<String>::new());
+        let closed = warnings(0o750);
         assert!(closed[0].contains(&format!("chmod o+x {}", dir.display())), "{closed:?}");
-        let shared = told(0o777);
+        let shared = warnings(0o777);
         assert!(shared[0].contains(&format!("chown root {}", dir.display())), "{shared:?}");
         fs::remove_dir(&dir).unwrap();
     }

@@ -262,10 +262,15 @@ impl Processes {
     }
 
     /// Records that a process serves requests, or can be forked, unless it is being stopped.
-    pub(super) fn mark_ready(&mut self, process: ProcessId, at_once: Option<u32>, revision: Option<String>) {
+    pub(super) fn mark_ready(
+        &mut self,
+        process: ProcessId,
+        max_concurrent: Option<u32>,
+        revision: Option<String>,
+    ) {
         if let Some(process) = self.get_mut(process).filter(|process| process.stage == Stage::Starting) {
             process.stage = Stage::Ready;
-            process.record.at_once = at_once;
+            process.record.max_concurrent = max_concurrent;
             // It is displayed, and a router may send anything.
             process.record.revision = revision.filter(|revision| revision.len() <= MAX_REVISION);
         }

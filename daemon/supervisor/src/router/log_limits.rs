@@ -62,7 +62,7 @@ impl LogLimits {
         self.0.iter().filter(|interval| interval.left_out > 0).filter_map(|interval| interval.ends).min()
     }
 
-    /// Ends the intervals that are over and logs their counts.
+    /// Closes the intervals that have ended and logs their counts.
     pub(crate) fn settle(&mut self, now: Instant) {
         for (interval, (_, what)) in self.0.iter_mut().zip(TOPICS) {
             if interval.ends.is_some_and(|ends| ends <= now) {

@@ -25,7 +25,7 @@ use super::processes::Processes;
 use backoff::BackOff;
 use common::config::{Hook, Options};
 use common::link::channel::Buffer;
-use common::link::{AppMode, Notice, Order, Overruled, Problem, RouterConfig};
+use common::link::{AppMode, Notice, Order, OverriddenOption, Problem, RouterConfig};
 use heartbeat::HeartbeatAction;
 use log_limits::{LogLimits, Topic};
 use maintenance::AppModes;
@@ -64,7 +64,7 @@ pub(crate) struct Kept {
     /// The daemon-wide options from nginx.
     pub(crate) globals: Vec<u8>,
     /// Those of them that are not applied.
-    pub(crate) overruled: Vec<Overruled>,
+    pub(crate) overridden: Vec<OverriddenOption>,
     /// App modes set by administrators.
     pub(crate) app_modes: AppModes,
     /// Whether the output of apps gets a prefix in the log.
@@ -175,7 +175,7 @@ impl RouterSupervision {
             options: options.shared.clone(),
             app_defaults: options.app_defaults.clone(),
             globals: self.kept.globals.clone(),
-            overruled: self.kept.overruled.clone(),
+            overridden: self.kept.overridden.clone(),
             shutdown_limit: options.shutdown_limit.as_secs(),
             drain_limit: options.drain_limit.as_secs(),
             admin_uid: Uid::effective().as_raw(),
@@ -259,8 +259,8 @@ impl RouterSupervision {
     }
 
     /// Records that nginx's value of an option is not applied, and the value in effect.
-    pub(crate) fn overrule(&mut self, name: &str, value: String) {
-        self.kept.overruled.push(Overruled { name: name.to_owned(), value });
+    pub(crate) fn set_overridden(&mut self, name: &str, value: String) {
+        self.kept.overridden.push(OverriddenOption { name: name.to_owned(), value });
     }
 
     /// Keeps an app mode for the next router.

@@ -209,7 +209,7 @@ impl RouterProcess {
         !self.waiting.is_empty()
     }
 
-    /// Whether it has read most of the messages sent to it, so that more of its orders may be read.
+    /// Whether few of the messages sent to it are unread, so that more of its orders may be read.
     pub(super) fn reads(&self) -> bool {
         self.waiting.len() < MAX_UNREAD && self.waiting_bytes < MAX_UNREAD_BYTES
     }

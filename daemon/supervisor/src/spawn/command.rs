@@ -38,22 +38,21 @@ pub(crate) enum Term {
 
 /// Returns the command of an app and how it is ended.
 pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), SpawnError> {
-    let (loader, usual): (&str, &[&str]) = match (spec.kind, spec.preloader) {
-        (AppKind::Ruby, false) => ("ruby/rack-loader.rb", &["ruby"]),
-        (AppKind::Ruby, true) => ("ruby/preloader.rb", &["ruby"]),
-        (AppKind::Python, false) => ("python/wsgi-loader.py", &["python3", "python"]),
-        (AppKind::Python, true) => ("python/preloader.py", &["python3", "python"]),
-        (AppKind::Node, false) => ("nodejs/node-loader.js", &["node"]),
-        (AppKind::Generic, false) => return Ok(shell(&spec.start_command)),
-        (AppKind::Meteor, false) => return Ok(meteor(spec)),
-        (_, true) => return Err(SpawnError::NoPreloader(spec.kind)),
+    let Some(loader) = spec.kind.loader() else {
+        return match spec.kind {
+            _ if spec.preloader => Err(SpawnError::NoPreloader(spec.kind)),
+            AppKind::Meteor => Ok(meteor(spec)),
+            _ => Ok(shell(&spec.start_command)),
+        };
     };
+    let file = if spec.preloader { loader.preloader } else { Some(loader.file) };
+    let file = file.ok_or(SpawnError::NoPreloader(spec.kind))?;
     let programs = if spec.interpreter.is_empty() {
-        usual.iter().map(|&name| name.to_owned()).collect()
+        loader.interpreters.iter().map(|&name| name.to_owned()).collect()
     } else {
         vec![spec.interpreter.clone()]
     };
-    Ok((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
+    Ok((Command { programs, arguments: vec![loaders.join(file).into()] }, Term::None))
 }
 
 /// The arguments for `meteor run` follow as the script's own.

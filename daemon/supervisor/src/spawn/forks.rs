@@ -33,7 +33,7 @@ pub(super) struct Fork {
     pub(super) preloader: ProcessId,
     pub(super) group: String,
     pub(super) user: AppUser,
-    pub(super) memo: Vec<u8>,
+    pub(super) handover_data: Vec<u8>,
     pub(super) handover: Handover,
     pub(super) due: Instant,
 }
@@ -98,10 +98,10 @@ impl Fork {
             address: self.handover.address,
             user: self.user,
             started_ms: common::sys::clock::steady_ms(),
-            at_once: None,
+            max_concurrent: None,
             revision: None,
             environment: BTreeMap::new(),
-            memo: self.memo,
+            handover_data: self.handover_data,
         };
         Launched { child, record, pipes: self.handover.pipes, term: Term::None, control: None, cgroup }
     }

@@ -161,8 +161,8 @@ mod tests {
             .env("GONE", "here")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&shell.stdout).into_owned();
-        assert_eq!(said, "an argument||", "{shell:?}");
+        let printed = String::from_utf8_lossy(&shell.stdout).into_owned();
+        assert_eq!(printed, "an argument||", "{shell:?}");
     }
 
     #[test]
@@ -196,8 +196,8 @@ mod tests {
                 .stdin(File::from(file))
                 .output()
                 .unwrap();
-            let said = String::from_utf8_lossy(&shell.stderr).into_owned();
-            assert!(said.starts_with(&format!("cannot run \"{name}\": {why}")), "{said}");
+            let printed = String::from_utf8_lossy(&shell.stderr).into_owned();
+            assert!(printed.starts_with(&format!("cannot run \"{name}\": {why}")), "{printed}");
             assert_eq!(shell.status.code(), Some(127));
         }
     }

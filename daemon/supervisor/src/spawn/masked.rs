@@ -17,7 +17,7 @@ const SECRET_PARTS: [&str; 17] = [
 const NO_SECRETS: [&str; 4] = ["PWD", "OLDPWD", "IN_PASSENGER", "PASSENGER_"];
 /// Longest value that is shown, in characters.
 const MAX_VALUE: usize = 500;
-/// Most bytes of names and values that are shown: they are sent in one message, with the router's memo.
+/// Most bytes of names and values that are shown: they are sent in one message, with the router's handover data.
 const MAX_SHOWN: usize = 16 * 1024;
 /// Parts of values that contain a secret, in lower case.
 const SECRET_VALUES: [&str; 6] = ["password=", "passwd=", "pwd=", "secret=", "token=", "private key"];

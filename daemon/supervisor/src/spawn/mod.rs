@@ -153,15 +153,15 @@ impl Launcher {
             address,
             user: run_as.user,
             started_ms: common::sys::clock::steady_ms(),
-            at_once: None,
+            max_concurrent: None,
             revision: None,
             environment: masked::masked(&environment),
-            memo: spec.memo.clone(),
+            handover_data: spec.handover_data.clone(),
         };
-        // Its forks inherit its environment and have their own memos.
+        // Its forks inherit its environment and have their own handover data.
         let kept = || {
             let settings = ProcessSettings { env_var: Vec::new(), ..spec.settings.clone() };
-            SpawnSpec { settings, memo: Vec::new(), ..spec.clone() }
+            SpawnSpec { settings, handover_data: Vec::new(), ..spec.clone() }
         };
         let control = control.map(|socket| Control { socket, spec: kept() });
         Ok(Launched { child, record, pipes, term, control, cgroup })
@@ -345,7 +345,7 @@ mod tests {
             threads: 1,
             preloader: false,
             settings: ProcessSettings { load_shell_envvars: false, ..ProcessSettings::default() },
-            memo: Vec::new(),
+            handover_data: Vec::new(),
         }
     }
 

@@ -235,7 +235,7 @@ mod tests {
             None,
             "it does not come there"
         );
-        assert_eq!(by(gate((0, WEB, 0o660), &[OPEN, home, OPEN]), 1001, &[1001]), None, "of somebody else");
+        assert_eq!(by(gate((0, WEB, 0o660), &[OPEN, home, OPEN]), 1001, &[1001]), None, "of another user");
         let sticky = Access { mode: 0o1777, ..OPEN };
         assert_eq!(by(gate((0, WEB, 0o660), &[OPEN, sticky, OPEN]), 1000, &[1000]), None);
         let linked = Gate { behind: vec![OPEN, home, OPEN], ..gate((0, WEB, 0o660), &[OPEN, OPEN]) };

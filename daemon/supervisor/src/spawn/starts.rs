@@ -55,13 +55,13 @@ pub(crate) struct ForkOrder {
     pub(crate) preloader: ProcessId,
     /// When it must be forked.
     pub(crate) due: Instant,
-    pub(crate) memo: Vec<u8>,
+    pub(crate) handover_data: Vec<u8>,
 }
 
 impl ForkOrder {
-    pub(crate) fn new(preloader: ProcessId, within_ms: u64, memo: Vec<u8>) -> Self {
+    pub(crate) fn new(preloader: ProcessId, within_ms: u64, handover_data: Vec<u8>) -> Self {
         let due = Instant::now() + Duration::from_millis(within_ms).min(MAX_FORK_TIME);
-        Self { preloader, due, memo }
+        Self { preloader, due, handover_data }
     }
 }
 
@@ -167,7 +167,7 @@ impl Starts {
         let most = self.max_pool_size.saturating_mul(4).saturating_add(32);
         let processes = context.processes.len() + self.forks.len();
         if processes >= most {
-            return Err(format!("{processes} processes are too many"));
+            return Err(format!("the maximum number of processes is reached: {processes}"));
         }
         match descriptors::left() {
             Ok(left) if left >= RESERVED => Ok(()),
@@ -236,7 +236,7 @@ impl Starts {
         resolved: Option<&ResolvedApp>,
         context: &mut Context<'_>,
     ) -> Result<(), String> {
-        let ForkOrder { preloader, due, memo } = order;
+        let ForkOrder { preloader, due, handover_data } = order;
         // The preloader did not cause the delay, so it is not sent the order.
         if due <= Instant::now() {
             return Err("the app's user was not determined in time".to_owned());
@@ -261,7 +261,9 @@ impl Starts {
             why.to_string()
         })?;
         let (group, user) = (parent.group.clone(), parent.record.user.clone());
-        self.forks.0.insert(id, Fork { ticket: Some(ticket), preloader, group, user, memo, handover, due });
+        self.forks
+            .0
+            .insert(id, Fork { ticket: Some(ticket), preloader, group, user, handover_data, handover, due });
         Ok(())
     }
 

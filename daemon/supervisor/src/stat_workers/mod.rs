@@ -188,7 +188,7 @@ impl<P, W: Work> StatWorkers<P, W> {
                     continue;
                 }
             };
-            // Time counts from the start of the check; a worker that cannot be asked has ended, which is noticed soon.
+            // The time limit begins with the check; a worker that cannot be asked has ended, which is detected soon.
             let asked = slot.worker.ask(&task.question);
             slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {

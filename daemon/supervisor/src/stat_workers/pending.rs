@@ -30,7 +30,7 @@ impl PendingAction {
         let own = match self {
             Self::Restart(_, dir) => 2 * dir.as_os_str().len(),
             Self::Spawn(_, spec) => bytes_of(spec),
-            Self::Fork(_, order) => order.memo.len(),
+            Self::Fork(_, order) => order.handover_data.len(),
             Self::Users(users) => {
                 users.default_user.len() + users.default_group.as_ref().map_or(0, String::len)
             }
@@ -58,5 +58,5 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
         + 3 * paths.map(|path| path.as_os_str().len()).iter().sum::<usize>()
         + 2 * names.iter().sum::<usize>()
         + variables.sum::<usize>()
-        + spec.memo.len()
+        + spec.handover_data.len()
 }

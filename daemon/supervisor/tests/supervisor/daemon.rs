@@ -32,7 +32,7 @@ pub(crate) struct Daemon {
 struct Router {
     stream: UnixStream,
     lines: BufReader<UnixStream>,
-    told: Vec<Reported>,
+    reports: Vec<Reported>,
 }
 
 impl Daemon {
@@ -98,7 +98,7 @@ impl Daemon {
         let stream = eventually("a router that listens", || UnixStream::connect(&socket).ok());
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
-        self.router = Some(Router { stream, lines, told: Vec::new() });
+        self.router = Some(Router { stream, lines, reports: Vec::new() });
     }
 
     pub(crate) fn ask(&mut self, ask: &Ask) {
@@ -112,25 +112,25 @@ impl Daemon {
     }
 
     /// Returns the first report that `pick` accepts; others stay queued.
-    pub(crate) fn told<T>(&mut self, pick: impl Fn(&Reported) -> Option<T>) -> T {
+    pub(crate) fn reported<T>(&mut self, pick: impl Fn(&Reported) -> Option<T>) -> T {
         let router = self.router.as_mut().unwrap();
-        if let Some(at) = router.told.iter().position(|told| pick(told).is_some()) {
-            return pick(&router.told.remove(at)).unwrap();
+        if let Some(at) = router.reports.iter().position(|report| pick(report).is_some()) {
+            return pick(&router.reports.remove(at)).unwrap();
         }
         loop {
             let mut line = String::new();
             let got = router.lines.read_line(&mut line);
-            assert!(matches!(got, Ok(1..)), "the router says no more; it said {:?}", router.told);
-            let told: Reported = serde_json::from_str(&line).unwrap();
-            match pick(&told) {
+            assert!(matches!(got, Ok(1..)), "the router reports no more; it reported {:?}", router.reports);
+            let report: Reported = serde_json::from_str(&line).unwrap();
+            match pick(&report) {
                 Some(picked) => return picked,
-                None => router.told.push(told),
+                None => router.reports.push(report),
             }
         }
     }
 
     pub(crate) fn notice<T>(&mut self, pick: impl Fn(&Notice) -> Option<T>) -> T {
-        self.told(|told| match told {
+        self.reported(|report| match report {
             Reported::Notice(notice, _) => pick(notice),
             _ => None,
         })
@@ -146,7 +146,7 @@ impl Daemon {
     /// Has a preloader fork a process, or returns why it does not.
     pub(crate) fn try_fork(&mut self, preloader: ProcessId, within_ms: u64) -> Result<ProcessRecord, String> {
         let ticket = self.ticket();
-        self.order(Order::Fork { ticket, preloader, within_ms, memo: b"fork".to_vec() });
+        self.order(Order::Fork { ticket, preloader, within_ms, handover_data: b"fork".to_vec() });
         self.started(ticket)
     }
 
@@ -175,7 +175,7 @@ impl Daemon {
     }
 
     pub(crate) fn report(&mut self, wanted: ProcessId) -> String {
-        self.told(|told| match told {
+        self.reported(|report| match report {
             Reported::Report(process, text) if *process == wanted => Some(text.clone()),
             _ => None,
         })
@@ -194,7 +194,7 @@ impl Daemon {
 
     /// Returns the next line that the process prints.
     pub(crate) fn output(&mut self, wanted: ProcessId) -> String {
-        self.told(|told| match told {
+        self.reported(|report| match report {
             Reported::Output(process, line) if *process == wanted => Some(line.clone()),
             _ => None,
         })
@@ -282,7 +282,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         threads: 1,
         preloader: false,
         settings: ProcessSettings { load_shell_envvars: false, ..ProcessSettings::default() },
-        memo: b"memo".to_vec(),
+        handover_data: b"data".to_vec(),
     }
 }
 

@@ -39,7 +39,7 @@ fn a_flood_of_orders_holds_nothing_else_up() {
     let log = daemon.dir().join("app.log");
     for order in [
         Order::Stop(common::link::ProcessId(4711), StopHow::Kill),
-        Order::LookAtRestartFiles { ticket: Ticket(1), dir: "/".into() },
+        Order::CheckRestartFiles { ticket: Ticket(1), dir: "/".into() },
         Order::OpenAppLog { ticket: Ticket(2), process: record.process, path: log },
         Order::ReopenLog { ticket: Ticket(3) },
         Order::Pong,
@@ -130,7 +130,7 @@ fn starts_that_wait_take_little_memory() {
     let record = sleeping(&mut daemon, "other");
     let root = daemon.app("app");
     let mut spec = as_user("games", generic(&root, "sleep 1000"));
-    spec.memo = vec![b'x'; 150_000];
+    spec.handover_data = vec![b'x'; 150_000];
     // After the check, the start fails because of this.
     spec.settings.env_var = vec![("A=B".into(), String::new())];
     slow.wait();

@@ -44,7 +44,7 @@ fn app(daemon: &Daemon, kind: AppKind, text: &str) -> SpawnSpec {
 fn preloader(daemon: &mut Daemon, spec: SpawnSpec) -> ProcessRecord {
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "loading\nready\n");
-    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
     record
 }
 
@@ -89,7 +89,7 @@ fn is_one_like_any_other(kind: AppKind, text: &str, expected_title: &str) {
         assert_eq!(status(record.pid, "PPid"), [daemon.pid().to_string()], "it is the supervisor's child");
         assert_eq!(status(record.pid, "NSsid"), [record.pid.to_string()], "it leads a session");
         assert_eq!(title(record.pid), expected_title);
-        assert_eq!(record.memo, b"fork");
+        assert_eq!(record.handover_data, b"fork");
         assert_eq!(record.user, preloader.user);
         assert_serves(record);
     }
@@ -137,7 +137,7 @@ fn only_a_ready_preloader_is_told_to_fork() {
     let (early, _) = daemon.spawn_reported(spec.clone());
     assert_eq!(daemon.try_fork(early.process, LONG).unwrap_err(), "its preloader is not ready");
     let (ordinary, _) = daemon.spawn_reported(SpawnSpec { preloader: false, ..spec.clone() });
-    daemon.order(Order::MarkReady { process: ordinary.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: ordinary.process, max_concurrent: None, revision: None });
     assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is not a preloader");
     let node = SpawnSpec { kind: AppKind::Node, ..spec };
     assert_eq!(daemon.try_spawn(node).unwrap_err(), "apps of type \"nodejs\" cannot be preloaded");
@@ -177,7 +177,7 @@ fn a_preloader_ends_with_its_router() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let preloader = ruby(&mut daemon, RUBY);
     let record = fork(&mut daemon, &preloader);
-    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
     daemon.ask(&Ask::Exit(1));
     until_gone(preloader.pid);
     daemon.connect();

@@ -46,7 +46,7 @@ def orphan():
         time.sleep(0.001)
     return True
 def sleep():
-    # Until whoever it belongs to has gone, which may be so already: no test leaves a process behind.
+    # Until its owner has ended, which may be the case already: no test leaves a process behind.
     parent = os.getppid()
     while os.getppid() == parent != 1:
         time.sleep(0.02)
@@ -73,7 +73,7 @@ fn preloader(daemon: &mut Daemon, act: &str) -> ProcessRecord {
     let spec = SpawnSpec { interpreter: "python3".into(), preloader: true, ..spec(AppKind::Ruby, &root) };
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "ready\n");
-    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
     record
 }
 
@@ -81,8 +81,8 @@ fn preloader(daemon: &mut Daemon, act: &str) -> ProcessRecord {
 fn assert_refused(act: &str, within_ms: u64, reason: &str) {
     let mut daemon = Daemon::start();
     let preloader = preloader(&mut daemon, act);
-    let told = daemon.try_fork(preloader.process, within_ms).unwrap_err();
-    assert!(told.ends_with(reason), "{told}");
+    let refused = daemon.try_fork(preloader.process, within_ms).unwrap_err();
+    assert!(refused.ends_with(reason), "{refused}");
     assert_eq!(daemon.exited(preloader.process), "was killed by signal 9 (SIGKILL)");
     daemon.logs("is killed");
     let lines = daemon.log().lines().filter(|line| line.contains("is killed")).count();
@@ -127,16 +127,16 @@ def act(order):
     let mut daemon = Daemon::start();
     let preloader = preloader(&mut daemon, act);
     let record = daemon.try_fork(preloader.process, LONG).unwrap();
-    let told = daemon.try_fork(preloader.process, LONG).unwrap_err();
-    assert!(told.ends_with("is another process of the daemon's"), "{told}");
+    let refused = daemon.try_fork(preloader.process, LONG).unwrap_err();
+    assert!(refused.ends_with("is another process of the daemon's"), "{refused}");
     daemon.exited(preloader.process);
     assert!(is_alive(record.pid));
 }
 
 fn a_hello_is_a_hello_and_no_more() {
     let extra = "(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0, 1, 2]))";
-    for said in ["b'hallo'", "b'hello' * 10000", &format!("b'hello', [{extra}]")] {
-        let act = format!("def act(order): orphan() and (hello(order, {said}), sleep())");
+    for sent in ["b'hallo'", "b'hello' * 10000", &format!("b'hello', [{extra}]")] {
+        let act = format!("def act(order): orphan() and (hello(order, {sent}), sleep())");
         assert_refused(&act, LONG, "sent an invalid hello");
     }
 }
@@ -148,17 +148,17 @@ fn a_preloader_that_does_not_fork_is_killed() {
 fn a_preloader_that_ends_instead_is_told_of() {
     let mut daemon = Daemon::start();
     let preloader = preloader(&mut daemon, "def act(order): os._exit(3)");
-    let told = daemon.try_fork(preloader.process, LONG).unwrap_err();
-    assert_eq!(told, "its preloader ended before it forked, or could not fork");
+    let refused = daemon.try_fork(preloader.process, LONG).unwrap_err();
+    assert_eq!(refused, "its preloader ended before it forked, or could not fork");
     assert_eq!(daemon.exited(preloader.process), "exited with status 3");
 }
 
 fn a_preloader_cannot_answer() {
     let act = "
 def act(order):
-    for said in (b'x', b'x' * 1000):
+    for sent in (b'x', b'x' * 1000):
         try:
-            control.send(said)
+            control.send(sent)
             print('taken', flush=True)
         except BrokenPipeError:
             print('refused', flush=True)

@@ -22,7 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn ready(daemon: &mut Daemon, record: &ProcessRecord) {
-    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
 }
 
 fn generation(daemon: &mut Daemon) -> u32 {
@@ -32,7 +32,7 @@ fn generation(daemon: &mut Daemon) -> u32 {
     })
 }
 
-/// Removes the environment, which is for the report of a start, and this start is over.
+/// Removes the environment, which is for the report of a start, and this start has ended.
 fn without_environment(record: &ProcessRecord) -> ProcessRecord {
     assert_eq!(record.environment.get("IN_PASSENGER").map(String::as_str), Some("1"));
     ProcessRecord { environment: BTreeMap::new(), ..record.clone() }
@@ -66,8 +66,8 @@ fn the_next_router_adopts_what_serves() {
     let other = daemon.spawn(spec);
     assert_eq!(generation(&mut daemon), 0);
     ready(&mut daemon, &one);
-    daemon.order(Order::MarkReady { process: other.process, at_once: Some(7), revision: None });
-    let other = ProcessRecord { at_once: Some(7), ..other };
+    daemon.order(Order::MarkReady { process: other.process, max_concurrent: Some(7), revision: None });
+    let other = ProcessRecord { max_concurrent: Some(7), ..other };
     settle(&mut daemon);
 
     for expected in 1..=3 {
@@ -120,7 +120,7 @@ fn a_message_that_is_none_is_refused() {
 fn orders_for_nobody_change_nothing() {
     let mut daemon = Daemon::start();
     for process in [0, 1, 4711, u64::MAX].map(ProcessId) {
-        daemon.order(Order::MarkReady { process, at_once: None, revision: None });
+        daemon.order(Order::MarkReady { process, max_concurrent: None, revision: None });
         daemon.stop(process, StopHow::Kill);
         daemon.stop(process, StopHow::Gracefully);
     }
@@ -144,8 +144,8 @@ fn a_router_that_does_not_read_is_replaced() {
     }
     settle(&mut daemon);
     let router = daemon.router_pid();
-    // More answers than the link holds, most of which are not read.
-    let order = Order::LookAtRestartFiles { ticket: common::link::Ticket(1), dir: "/".into() };
+    // More answers than the link can hold; few of them are read.
+    let order = Order::CheckRestartFiles { ticket: common::link::Ticket(1), dir: "/".into() };
     daemon.ask(&Ask::Flood(Box::new(order), 2000));
     daemon.ask(&Ask::Sleep);
     eventually("the end of a router that does not read", || (!is_alive(router)).then_some(()));
@@ -168,7 +168,7 @@ fn restart_files_are_looked_at() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     std::fs::write(root.join("always_restart.txt"), "").unwrap();
-    daemon.order(Order::LookAtRestartFiles { ticket: common::link::Ticket(9), dir: root });
+    daemon.order(Order::CheckRestartFiles { ticket: common::link::Ticket(9), dir: root });
     let found = daemon.notice(|notice| match notice {
         Notice::RestartFiles { found, .. } => Some(*found),
         _ => None,

@@ -52,8 +52,8 @@ pub(crate) enum Ask {
 struct ToTest(Arc<Mutex<(Vec<String>, Option<UnixStream>)>>);
 
 impl ToTest {
-    fn tell(&self, told: &Reported) {
-        let line = serde_json::to_string(told).expect("it is plain data") + "\n";
+    fn report(&self, report: &Reported) {
+        let line = serde_json::to_string(report).expect("it is plain data") + "\n";
         let mut inside = self.0.lock().expect("no teller panics");
         match &mut inside.1 {
             // The test may have ended; this process will end too.
@@ -87,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
             send(&link, &Order::Pong);
             continue;
         }
-        to_test.tell(&Reported::Notice(Box::new(notice.clone()), descriptors.len()));
+        to_test.report(&Reported::Notice(Box::new(notice.clone()), descriptors.len()));
         match notice {
             Notice::Config(_) => {
                 let listener = UnixListener::from(descriptors.remove(0));
@@ -149,14 +149,14 @@ fn follow_report(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
         let mut text = String::new();
         let mut lines = BufReader::new(blocking(pipe));
         while text != "ready\n" && lines.read_line(&mut text).expect("reports are text") > 0 {}
-        to_test.tell(&Reported::Report(process, text));
+        to_test.report(&Reported::Report(process, text));
     });
 }
 
 fn follow_output(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
     thread::spawn(move || {
         for line in BufReader::new(blocking(pipe)).lines().map_while(Result::ok) {
-            to_test.tell(&Reported::Output(process, line));
+            to_test.report(&Reported::Output(process, line));
         }
     });
 }

@@ -75,7 +75,7 @@ fn what_does_not_end_is_killed_and_named() {
     let root = daemon.app("app");
     let record = daemon.spawn(generic(&root, "trap '' TERM; echo up; while :; do sleep 1; done"));
     assert_eq!(daemon.output(record.process), "up");
-    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
+    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
     daemon.signal(Signal::SIGTERM);
     until_told_to_end(&mut daemon);
     daemon.ask(&Ask::Exit(0));
@@ -143,9 +143,9 @@ fn a_second_daemon_does_not_take_the_socket() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
     let expected = format!("the process with PID {} is already listening on", first.pid());
-    assert!(told.contains(&expected), "{told}");
+    assert!(printed.contains(&expected), "{printed}");
     let instances = fs::read_dir(first.dir().join("registry")).unwrap().count();
     assert_eq!(instances, 1, "the second has cleaned up");
 }

@@ -1,4 +1,4 @@
-/* A directory service that does not tell the groups of a user while the file WAITS exists. */
+/* A directory service that does not return the groups of a user while the file WAITS exists. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <grp.h>

@@ -37,7 +37,7 @@ fn a_generic_app_is_its_command_not_a_shell() {
     until_runs(record.pid, "sleep");
     assert_eq!(fs::read_link(format!("/proc/{}/cwd", record.pid)).unwrap(), root);
     assert!(matches!(record.address, Address::Tcp(5000..)));
-    assert_eq!(record.memo, b"memo");
+    assert_eq!(record.handover_data, b"data");
     daemon.stop(record.process, StopHow::Gracefully);
     assert_eq!(daemon.exited(record.process), "was killed by signal 15 (SIGTERM)");
 }

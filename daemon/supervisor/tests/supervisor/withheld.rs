@@ -109,7 +109,7 @@ fn what_the_apps_user_sees_is_told_exactly() {
 }
 
 fn look(daemon: &mut Daemon, dir: &Path) -> RestartFiles {
-    daemon.order(Order::LookAtRestartFiles { ticket: Ticket(9), dir: dir.into() });
+    daemon.order(Order::CheckRestartFiles { ticket: Ticket(9), dir: dir.into() });
     daemon.notice(|notice| match notice {
         Notice::RestartFiles { found, .. } => Some(*found),
         _ => None,

@@ -29,7 +29,7 @@ async fn serve(listen: &str, connect: &str) -> io::Result<()> {
     }
 }
 
-/// Passes on what comes until the end. A connection that breaks ends here: dropping the writer tells the other side.
+/// Forwards all data until the end. A broken connection ends here: dropping the writer closes the other side.
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {

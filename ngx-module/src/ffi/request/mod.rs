@@ -114,7 +114,7 @@ impl<'r> Request<'r> {
         self.get().main == self.as_ptr()
     }
 
-    /// Whether the client speaks HTTP/1.1, where a connection can change its protocol.
+    /// Whether the client uses HTTP/1.1, where a connection can change its protocol.
     pub(crate) fn is_http_1_1(self) -> bool {
         self.get().http_version == sys::NGX_HTTP_VERSION_11 as usize
     }
@@ -137,7 +137,7 @@ impl<'r> Request<'r> {
 
     /// Iterates over the client's headers: name and value, in their order.
     pub(crate) fn headers(self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
-        // SAFETY: nginx fills the list while it parses the request, which is over.
+        // SAFETY: nginx fills the list while it parses the request, which has ended.
         let headers =
             unsafe { elements::<sys::ngx_table_elt_t>(&raw const (*self.as_ptr()).headers_in.headers) };
         headers.map(move |header| {
@@ -152,7 +152,7 @@ impl<'r> Request<'r> {
         !self.get().headers_in.upgrade.is_null()
     }
 
-    /// Returns the client's `Content-Length`. Without the header nginx counts in the same field what it receives.
+    /// Returns the client's `Content-Length`. Without the header nginx adds up in the same field what it receives.
     pub(crate) fn content_length(self) -> Option<u64> {
         let headers = &self.get().headers_in;
         if headers.content_length.is_null() {

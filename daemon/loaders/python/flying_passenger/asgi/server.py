@@ -133,7 +133,7 @@ def _returned(exchange: Any) -> None:
     if isinstance(exchange, WebSocketExchange):
         exchange.left()
     if not exchange.complete:
-        exchange.fail("the app returned without a complete answer")
+        exchange.fail("the app returned without a complete response")
 
 
 def _new_loop() -> Any:

@@ -170,7 +170,7 @@ class Session(asyncio.Protocol):
             self._give(data)
 
     def _give(self, data: bytes) -> None:
-        # What comes after the answer is of no interest to anybody.
+        # Data after the response is ignored.
         if not self._answered:
             self._taker.take(data, self._body_complete)
 

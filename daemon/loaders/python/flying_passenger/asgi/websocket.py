@@ -31,7 +31,7 @@ class WebSocketExchange:
         self._key = key
         self._state = ASKED
         self._decoder = wire.Decoder()
-        # Each with the number of bytes that it counts towards the limit of bytes read ahead.
+        # Each with the number of bytes towards the limit of bytes read ahead.
         self._events: Deque[Tuple[Message, int]] = collections.deque([({"type": "websocket.connect"}, 0)])
         self._held = 0
         self._news: Optional[asyncio.Future[None]] = None
@@ -50,11 +50,11 @@ class WebSocketExchange:
                 if self._state != ACCEPTED:
                     return
         except wire.Violation as violation:
-            self._close(violation.code, str(violation), told=violation.code)
+            self._close(violation.code, str(violation), reported=violation.code)
 
     def ended(self) -> bool:
         """The client sends nothing any more, or the daemon ends tunnels. True keeps the connection for the goodbye."""
-        self._close(GOING_AWAY, "", told=GOING_AWAY)
+        self._close(GOING_AWAY, "", reported=GOING_AWAY)
         return False
 
     def disconnected(self) -> None:
@@ -64,7 +64,7 @@ class WebSocketExchange:
     def restart(self) -> None:
         """The process is to end."""
         if self._state == ACCEPTED:
-            self._close(RESTARTING, "", told=RESTARTING)
+            self._close(RESTARTING, "", reported=RESTARTING)
 
     # What the app calls.
 
@@ -96,7 +96,7 @@ class WebSocketExchange:
             await self._session.drain()
         elif kind == "websocket.close" and self._state == ACCEPTED:
             code = int(message.get("code") or 1000)
-            self._close(code, message.get("reason") or "", told=code)
+            self._close(code, message.get("reason") or "", reported=code)
         elif kind == "websocket.close" and self._state == ASKED:
             self._deny(403, [], b"")
         elif kind == "websocket.http.response.start" and self._state == ASKED:
@@ -107,12 +107,12 @@ class WebSocketExchange:
             if not message.get("more_body", False):
                 self._deny(*self._denial)
         else:
-            raise RuntimeError(f"the app sends {kind!r} out of turn")
+            raise RuntimeError(f"the app sends {kind!r} in the wrong order")
 
     def fail(self, text: str) -> None:
         """The app has failed."""
         if self._state == ACCEPTED:
-            self._close(FAILED, "", told=FAILED)
+            self._close(FAILED, "", reported=FAILED)
         elif self._state in (ASKED, DENIED):
             self._session.write(frames((ERROR, END, text.encode("utf-8", "replace")[:MAX_ERROR])))
             self._answered()
@@ -125,7 +125,7 @@ class WebSocketExchange:
     def left(self) -> None:
         """The app has returned."""
         if self._state == ACCEPTED:
-            self._close(1000, "", told=1000)
+            self._close(1000, "", reported=1000)
 
     def _accept(self, message: Message) -> None:
         headers = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
@@ -165,7 +165,7 @@ class WebSocketExchange:
             self._session.write(wire.encode(wire.PONG, data))
         elif opcode == wire.CLOSE:
             code = wire.closing(data)
-            self._close(1000 if code == 1005 else code, "", told=code)
+            self._close(1000 if code == 1005 else code, "", reported=code)
         elif opcode == wire.TEXT:
             self._add({"type": "websocket.receive", "text": wire.text(data)}, len(data))
         elif opcode == wire.BINARY:
@@ -179,10 +179,10 @@ class WebSocketExchange:
             self._session.set_reading(False)
         self._tell()
 
-    def _close(self, code: int, reason: str, told: int) -> None:
+    def _close(self, code: int, reason: str, reported: int) -> None:
         if self._state == ACCEPTED:
             self._session.write(wire.encode_close(code, reason))
-            self._end(told)
+            self._end(reported)
             self._session.close()
 
     def _end(self, code: int) -> None:

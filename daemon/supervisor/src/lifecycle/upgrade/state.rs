@@ -13,7 +13,7 @@ use crate::nginx_socket::PackedSocket;
 use crate::processes::PackedProcess;
 use crate::router::maintenance::AppModes;
 use common::instance::PackedInstance;
-use common::link::Overruled;
+use common::link::OverriddenOption;
 
 /// Changes when one program cannot read the state of the other. New fields have defaults instead.
 pub(super) const FORMAT: u32 = 2;
@@ -37,7 +37,8 @@ pub(crate) struct State {
     pub(crate) globals: Vec<u8>,
     #[serde(default)]
     pub(crate) app_prefix: Option<bool>,
-    pub(crate) overruled: Vec<Overruled>,
+    #[serde(rename = "overruled")]
+    pub(crate) overridden: Vec<OverriddenOption>,
     pub(crate) app_modes: AppModes,
     /// How many routers have been started.
     pub(crate) routers: u32,

@@ -23,7 +23,7 @@ unsafe fn roomy<T>(pool: Pool<'_>) -> Result<NonNull<T>, OutOfMemory> {
 pub(super) fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     let connection = connection_with_log(cf, pool)?;
     // SAFETY: the function touches the connection's log, queue and flags, and the queue of `ngx_cycle`. At nginx's
-    // start that is a cycle without a queue, so the one being configured stands in, which has one. The connection is
+    // start that is a cycle without a queue, so the one being configured is used, which has one. The connection is
     // taken out of the queue again. Single thread.
     let (set, idle, cleared) = unsafe {
         let raw = connection.as_ptr();
@@ -135,7 +135,7 @@ pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, Out
 
 /// Checks events: whether a worker may exit while there is a timer depends on one bit of the timer's event.
 pub(super) fn event(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
-    // SAFETY: nginx makes events by zeroing them. The functions touch the tree of timers, for which an empty one stands
+    // SAFETY: nginx makes events by zeroing them. The functions touch the tree of timers, for which an empty one is used
     // in meanwhile, and of its events only the timer and this bit. Single thread.
     unsafe {
         let event: NonNull<sys::ngx_event_t> = roomy(pool)?;

@@ -20,7 +20,7 @@ pub(in crate::ffi) unsafe extern "C" fn buffered<E: Exchange>(
     pipe: *mut sys::ngx_event_pipe_t,
     raw: *mut sys::ngx_buf_t,
 ) -> sys::ngx_int_t {
-    // SAFETY: by this function's contract; the buffer's bytes lie between `pos` and `last`.
+    // SAFETY: by this function's contract; the buffer's bytes are between `pos` and `last`.
     unsafe {
         with::<E>((*pipe).input_ctx, |mut receiving| {
             let upstream = receiving.upstream;
@@ -78,8 +78,8 @@ impl<'r> Shadows<'r> {
     /// Adds a buffer over a range of the received bytes to the pipe's output.
     fn add(&mut self, range: Range<usize>) -> Result<(), OutOfMemory> {
         let pipe = self.pipe;
-        // SAFETY: by `of`; the decoder's ranges lie within the received bytes, and what nginx keeps as `free` are
-        // buffers that nobody refers to.
+        // SAFETY: by `of`; the decoder's ranges are within the received bytes, and what nginx keeps as `free` are
+        // buffers that nothing refers to.
         unsafe {
             let link = free_buf(self.request, &raw mut (*pipe).free)?;
             let raw = link.as_ref().buf;

@@ -68,7 +68,7 @@ impl<'r> Out<'r> {
 
     /// Adds a range of the received bytes.
     fn add(&mut self, range: Range<usize>) -> Result<(), OutOfMemory> {
-        // SAFETY: by `new`; the decoder's ranges lie within the received bytes, and the link and its buffer are ours
+        // SAFETY: by `new`; the decoder's ranges are within the received bytes, and the link and its buffer are ours
         // until they are in the chain.
         unsafe {
             let link = free_buf(self.request, &raw mut (*self.upstream).free_bufs)?;
