@@ -164,6 +164,18 @@ fn check_config_reports_all_errors_and_starts_nothing() {
 }
 
 #[test]
+fn an_unknown_user_is_reported_with_its_line() {
+    // Only a daemon of root switches users.
+    if !is_root() {
+        return;
+    }
+    let test_dir = TestDir::new();
+    let wrong = "default_user = \"no-such-user\"\n";
+    let reported = reported(&test_dir.daemon().configured(wrong).flag("check-config").output());
+    assert!(reported.contains(", line 4: default_user: unknown user \"no-such-user\""), "{reported}");
+}
+
+#[test]
 fn check_config_accepts_a_valid_configuration() {
     let test_dir = TestDir::new();
     let output = test_dir.daemon().configured("max_pool_size = 2\n").flag("check-config").output();

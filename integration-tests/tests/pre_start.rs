@@ -121,6 +121,28 @@ fn a_daemon_that_starts_after_nginx_starts_the_app() {
 }
 
 #[test]
+fn a_url_selects_the_location_that_its_request_would_select() {
+    let test_dir = test_dir();
+    let served = ["caf%C3%A9/x", "slash", "/a/../slash/x", "admin/x.rb"];
+    let urls = served.into_iter().chain(["x.rb"]);
+    let urls = urls.map(|path| format!("passenger_pre_start http://paths.example.:%%PORT%%/{path};"));
+    let server = r"server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name paths.example;
+        root %%DIR%%/app/public;
+        location / { return 404; }
+        location /café { passenger_enabled on; }
+        location /slash/ { passenger_enabled on; }
+        location /admin { location ~ \.rb$ { passenger_enabled on; } }
+    }";
+    let nginx = test_dir.nginx(&SHOP.replace("%%LINES%%", &(urls.collect::<String>() + server)));
+    nginx.test_config();
+    let log = nginx.error_log();
+    assert!(log.contains("/x.rb has no effect"), "{log}");
+    assert_eq!(log.matches("has no effect").count(), 1, "{log}");
+}
+
+#[test]
 fn a_url_for_no_app_is_reported_at_each_start_and_reload() {
     let test_dir = test_dir();
     let _daemon = test_dir.daemon().start();

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::mem::offset_of;
+use std::ptr::from_ref;
 use std::rc::Rc;
 
 use module_core::fly_with::FlyWith;
@@ -12,6 +13,7 @@ use module_core::value::{Refusal, parse, parse_global};
 
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
+use crate::ffi::conf::pre_start::Blocks;
 use crate::ffi::conf::upstream_conf::UpstreamConf;
 use crate::ffi::conf::{
     ConfContext, Directive, Effect, Location, core_conf, global_conf, main_conf, server_names, upstream_block,
@@ -91,7 +93,8 @@ impl Location for LocationConf {
             None if is_on => apps = self.enable(cf)?,
             None => {}
         }
-        main_conf::with(cf, |conf| conf.pre_starts.add_location(cf, apps))?;
+        let blocks = Blocks { location: from_ref(self).addr(), outer: from_ref(outer).addr() };
+        main_conf::with(cf, |conf| conf.pre_starts.add_location(cf, blocks, apps))?;
         self.add_to_manifest(|| core_conf::block(cf));
         Ok(())
     }

@@ -224,9 +224,11 @@ impl FromValue for i64 {
 
 macro_rules! from_number {
     ($($type:ty)+) => {$(
+        /// A number that is too large for the type is its maximum.
         impl FromValue for $type {
             fn from_value(value: &Value) -> Option<Self> {
-                i64::from_value(value)?.try_into().ok()
+                let number = i64::from_value(value).filter(|number| *number >= 0)?;
+                Some(number.try_into().unwrap_or(<$type>::MAX))
             }
         }
     )+};
@@ -236,13 +238,16 @@ from_number!(u32 u64 usize);
 
 impl FromValue for Duration {
     fn from_value(value: &Value) -> Option<Self> {
-        u64::from_value(value).map(from_seconds)
+        u64::from_value(value).map(duration)
     }
 }
 
-/// Returns a time of at most a hundred years, which can be added to that of a clock.
-pub fn from_seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds.min(100 * 365 * 24 * 60 * 60))
+/// 100 years. The addition of a time to an instant panics when the sum is out of range.
+const MAX_SECONDS: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// Returns a configured time; at most 100 years.
+pub fn duration(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(MAX_SECONDS))
 }
 
 /// A size, configured in MiB.

@@ -21,8 +21,13 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::app_settings::RouterSettings;
     use crate::setting::FlagValue;
+    use crate::setting_type::SettingType;
+    use crate::settings::Value;
 
     #[test]
     fn every_setting_has_a_valid_definition() {
@@ -49,5 +54,24 @@ mod tests {
             assert_eq!(name, expected);
             assert!(!setting.help.is_empty(), "--{} has no help", flag.name);
         }
+    }
+
+    #[test]
+    fn every_time_can_be_added_to_an_instant() {
+        let mut router = RouterSettings::default();
+        for setting in ROUTER_SETTINGS.iter().filter(|setting| setting.of_type == SettingType::Seconds) {
+            assert!(router.set(setting.name, &Value::Number(i64::MAX)).is_some(), "{}", setting.name);
+        }
+        let times = [router.max_request_time, router.max_request_queue_time, router.max_preloader_idle_time];
+        for time in times.into_iter().flatten().chain([router.start_timeout]) {
+            assert!(Instant::now().checked_add(time).is_some(), "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_too_large_for_its_type_is_the_maximum() {
+        let mut router = RouterSettings::default();
+        assert!(router.set("thread_count", &Value::Number(i64::MAX)).is_some());
+        assert_eq!(router.thread_count, u32::MAX);
     }
 }

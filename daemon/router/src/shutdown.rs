@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use protocol::setting::from_seconds;
+use protocol::setting::duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -25,7 +25,7 @@ pub(super) async fn run(router: Rc<RouterState>, limit: u64, processes: Processe
     if !router.connections.close() {
         return;
     }
-    let end = Instant::now() + from_seconds(limit);
+    let end = Instant::now() + duration(limit);
     let reason = if processes == Processes::End { "shutting down" } else { "another router takes over" };
     info!("{reason}: {} requests in progress", router.dispatcher.requests());
     finish_requests(&router, end, limit).await;

@@ -11,8 +11,10 @@ pub struct Url {
     pub listener: Listener,
     /// The host name or address, in lower case.
     pub host: String,
-    /// The path, without query.
-    pub path: String,
+    /// The path as written, without query.
+    path: String,
+    /// The path as nginx compares it with locations: decoded, without `.`, `..` and repeated slashes.
+    pub uri: Vec<u8>,
 }
 
 /// An address on which nginx listens.
@@ -50,7 +52,10 @@ impl Url {
             Some(rest) => at_socket(rest)?,
             None => at_host(rest, default_port)?,
         };
-        Ok(Self { is_https, listener, host: host.to_ascii_lowercase(), path: path.to_owned() })
+        let uri = normalised(path).ok_or("must contain a path that nginx accepts")?;
+        // nginx ignores a dot at the end of a name.
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        Ok(Self { is_https, listener, host, path: path.to_owned(), uri })
     }
 }
 
@@ -95,6 +100,38 @@ fn at_host(rest: &str, default_port: u16) -> Result<(Listener, &str, &str), &'st
     Ok((Listener::Port(port), host, if path.is_empty() { "/" } else { path }))
 }
 
+/// Returns a path as nginx normalises that of a request; `None` where nginx refuses the request.
+fn normalised(path: &str) -> Option<Vec<u8>> {
+    let decoded = decoded(path)?;
+    let mut uri = Vec::new();
+    let mut segments = decoded.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            b".." => uri.truncate(uri.iter().rposition(|byte| *byte == b'/')?),
+            b"" | b"." => {}
+            _ => uri.extend([b"/", segment].concat()),
+        }
+        if is_last && matches!(segment, b"" | b"." | b"..") {
+            uri.push(b'/');
+        }
+    }
+    Some(uri)
+}
+
+fn decoded(path: &str) -> Option<Vec<u8>> {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next()?.as_bytes().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        let is_hex = code.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(code, 16).ok().filter(|byte| is_hex && *byte != 0)?;
+        decoded.push(byte);
+        decoded.extend_from_slice(rest.as_bytes());
+    }
+    Some(decoded)
+}
+
 /// How a location's name is compared with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocationKind {
@@ -108,25 +145,53 @@ pub enum LocationKind {
     Regex(bool),
 }
 
-/// Returns the index of the location that serves a path, by nginx's rules. `locations` are those of one server, with
-/// their names, in the order of the configuration.
-pub fn location_of(path: &str, locations: &[(&[u8], LocationKind)]) -> Option<usize> {
+/// A location of a server, or the server itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Identifies it.
+    pub id: usize,
+    /// The block that contains it.
+    pub outer: usize,
+    /// Its name.
+    pub name: &'a [u8],
+    /// How the name is compared.
+    pub kind: LocationKind,
+    /// Whether nginx redirects to its name, which ends with a slash, from a path without it.
+    pub redirects: bool,
+}
+
+/// Returns the index of the location that serves a path, by nginx's rules. `locations` are those of one server, in the
+/// order of the configuration, with the server itself first.
+pub fn location_of(path: &[u8], locations: &[Candidate<'_>]) -> Option<usize> {
+    location_in(locations.first()?.outer, path, locations).map(|(at, _)| at)
+}
+
+/// Returns the location in the block `outer`, and whether regular expressions of the blocks around are not tried.
+fn location_in(outer: usize, path: &[u8], locations: &[Candidate<'_>]) -> Option<(usize, bool)> {
     use LocationKind::{Exact, Prefix, PrefixOnly, Regex};
-    let position = |is_wanted: &dyn Fn(&[u8], LocationKind) -> bool| {
-        locations.iter().position(|(name, kind)| is_wanted(name, *kind))
-    };
-    if let Some(exact) = position(&|name, kind| kind == Exact && name == path.as_bytes()) {
-        return Some(exact);
+    let inner = || locations.iter().enumerate().filter(move |(_, location)| location.outer == outer);
+    let is_exact = |location: &Candidate<'_>| location.kind == Exact && location.name == path;
+    let redirects =
+        |location: &Candidate<'_>| location.redirects && location.name.strip_suffix(b"/") == Some(path);
+    let exact = inner().find(|(_, location)| is_exact(location));
+    if let Some((at, _)) = exact.or_else(|| inner().find(|(_, location)| redirects(location))) {
+        return Some((at, true));
     }
-    let prefixes = locations
-        .iter()
-        .enumerate()
-        .filter(|(_, (name, kind))| matches!(kind, Prefix | PrefixOnly) && path.as_bytes().starts_with(name));
-    let longest = prefixes.max_by_key(|(_, (name, _))| name.len());
-    if let Some((at, (_, PrefixOnly))) = longest {
-        return Some(at);
+    let longest = inner()
+        .filter(|(_, location)| {
+            matches!(location.kind, Prefix | PrefixOnly) && path.starts_with(location.name)
+        })
+        .max_by_key(|(_, location)| location.name.len());
+    let found =
+        longest.map(|(at, location)| location_in(location.id, path, locations).unwrap_or((at, false)));
+    let is_final = found.is_some_and(|(_, is_final)| is_final);
+    if is_final || longest.is_some_and(|(_, location)| location.kind == PrefixOnly) {
+        return found;
     }
-    position(&|_, kind| kind == Regex(true)).or(longest.map(|(at, _)| at))
+    let regex = inner().find(|(_, location)| location.kind == Regex(true));
+    let matching = regex
+        .map(|(at, location)| (location_in(location.id, path, locations).map_or(at, |(at, _)| at), true));
+    matching.or(found)
 }
 
 #[cfg(test)]
@@ -134,8 +199,8 @@ mod tests {
     use super::*;
 
     fn parsed(value: &str) -> (Listener, String, String) {
-        let Url { listener, host, path, .. } = Url::parse(value).unwrap();
-        (listener, host, path)
+        let Url { listener, host, uri, .. } = Url::parse(value).unwrap();
+        (listener, host, String::from_utf8(uri).unwrap())
     }
 
     #[test]
@@ -143,6 +208,11 @@ mod tests {
         for (value, port, host, path) in [
             ("http://Shop.example/a?b=1#c", 80, "shop.example", "/a"),
             ("https://a", 443, "a", "/"),
+            ("http://shop.example./", 80, "shop.example", "/"),
+            ("http://a/caf%C3%A9/%2e", 80, "a", "/caf\u{e9}/"),
+            ("http://a//b/./c/../d//", 80, "a", "/b/d/"),
+            ("http://a/b/c/..", 80, "a", "/b/"),
+            ("http://a/x%3Fy", 80, "a", "/x?y"),
             ("HTTPS://a:8443?x", 8443, "a", "/"),
             ("http://me:secret@a:443/", 443, "a", "/"),
             ("http://192.0.2.7:81/", 81, "192.0.2.7", "/"),
@@ -193,34 +263,72 @@ mod tests {
             "http://unix:/s:a",
             "unix:",
             "http://a:80:80/",
+            "http://a/../b",
+            "http://a/%0",
+            "http://a/%+1",
+            "http://a/%00",
         ] {
             assert!(Url::parse(value).is_err(), "{value:?}");
         }
     }
 
+    /// An identifier, that of the block around, a name and its kind.
+    type Block = (usize, usize, &'static str, LocationKind);
+
+    fn chosen(path: &str, blocks: &[Block]) -> Option<usize> {
+        let candidate = |(id, outer, name, kind): &Block| Candidate {
+            id: *id,
+            outer: *outer,
+            name: name.as_bytes(),
+            kind: *kind,
+            redirects: true,
+        };
+        let candidates: Vec<_> = blocks.iter().map(candidate).collect();
+        location_of(path.as_bytes(), &candidates).map(|at| candidates[at].id)
+    }
+
     #[test]
     fn a_path_is_served_by_the_location_that_nginx_chooses() {
         use LocationKind::{Exact, Prefix, PrefixOnly, Regex};
-        let locations = |matches| -> Vec<(&[u8], LocationKind)> {
-            vec![
-                (b"", Prefix),
-                (b"/", Prefix),
-                (b"/shop", Prefix),
-                (b"/shop/static", PrefixOnly),
-                (b"/shop/cart", Exact),
-                (b"\\.php$", Regex(matches)),
-            ]
-        };
         for (path, matches, expected) in [
-            ("/x", false, 1),
-            ("/shop", false, 2),
-            ("/shop/cart", true, 4),
-            ("/shop/cart/x", false, 2),
-            ("/shop/x.php", true, 5),
-            ("/shop/static/x.php", true, 3),
+            ("/x", false, 2),
+            ("/shop", false, 3),
+            ("/shop/cart", true, 5),
+            ("/shop/cart/x", false, 3),
+            ("/shop/x.php", true, 6),
+            ("/shop/static/x.php", true, 4),
+            ("/blog", false, 7),
+            ("/blog/x", false, 7),
         ] {
-            assert_eq!(location_of(path, &locations(matches)), Some(expected), "{path}");
+            let blocks = [
+                (1, 0, "", Prefix),
+                (2, 1, "/", Prefix),
+                (3, 1, "/shop", Prefix),
+                (4, 1, "/shop/static", PrefixOnly),
+                (5, 1, "/shop/cart", Exact),
+                (6, 1, "\\.php$", Regex(matches)),
+                (7, 1, "/blog/", Prefix),
+            ];
+            assert_eq!(chosen(path, &blocks), Some(expected), "{path}");
         }
-        assert_eq!(location_of("/x", &[(b"/shop", Prefix)]), None);
+        assert_eq!(chosen("/x", &[(1, 0, "/shop", Prefix)]), None);
+    }
+
+    #[test]
+    fn a_nested_location_serves_only_paths_of_the_outer_one() {
+        use LocationKind::{Prefix, PrefixOnly, Regex};
+        let blocks = [
+            (1, 0, "", Prefix),
+            (2, 1, "/admin", PrefixOnly),
+            (3, 2, "\\.rb$", Regex(true)),
+            (4, 1, "/shop", Prefix),
+            (5, 4, "/shop/new", Prefix),
+            (6, 1, "x", Regex(true)),
+            (7, 6, "y", Regex(true)),
+        ];
+        for (path, expected) in [("/admin/x.rb", 3), ("/x.rb", 7), ("/shop/new/x.rb", 7)] {
+            assert_eq!(chosen(path, &blocks), Some(expected), "{path}");
+        }
+        assert_eq!(chosen("/shop/new/x", &blocks[..5]), Some(5));
     }
 }

@@ -85,10 +85,9 @@ impl ConfiguredApps {
     /// # Errors
     ///
     /// Why it cannot be started, as far as that is known now, and what to do.
-    pub fn pre_start(&self, path: &str) -> Result<(), String> {
-        let below = |mount: &&Mount| {
-            !mount.base.is_empty() && base_uri::is_below(mount.base.as_bytes(), path.as_bytes())
-        };
+    pub fn pre_start(&self, path: &[u8]) -> Result<(), String> {
+        let below =
+            |mount: &&Mount| !mount.base.is_empty() && base_uri::is_below(mount.base.as_bytes(), path);
         let at_root = || self.mounts.iter().find(|mount| mount.base.is_empty());
         let mount = self.mounts.iter().find(below).or_else(at_root);
         let (mount, (root, _)) = mount.and_then(|mount| Some((mount, self.locate(mount)?))).ok_or(
@@ -338,7 +337,7 @@ mod tests {
             [("/blog/new", start("/srv/blog", "/blog"), None), ("/blogger", None, start("/srv/www", ""))]
         {
             let app = configured_apps(conf(None, None), location, 0);
-            assert_eq!(app.pre_start(path), Ok(()));
+            assert_eq!(app.pre_start(path.as_bytes()), Ok(()));
             let expected =
                 vec![("/srv/blog (production)".to_owned(), blog), ("/srv/www (production)".to_owned(), www)];
             assert_eq!(roster(&[app]), (expected, true), "{path}");
@@ -348,8 +347,8 @@ mod tests {
     #[test]
     fn an_app_that_only_requests_determine_cannot_be_pre_started() {
         let varying = configured_apps(conf(None, Some("blue")), at("", Files::PerRequest, &[]), 0);
-        assert!(varying.pre_start("/").unwrap_err().contains("passenger_app_root"));
+        assert!(varying.pre_start(b"/").unwrap_err().contains("passenger_app_root"));
         let known = configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), 0);
-        assert_eq!(known.pre_start("/"), Ok(()));
+        assert_eq!(known.pre_start(b"/"), Ok(()));
     }
 }

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
+use protocol::setting::duration;
 use serde::{Deserialize, Serialize};
 
 pub use app_defaults::AppDefault;
@@ -188,7 +189,7 @@ impl Options {
     fn gather(arguments: &Arguments, file: &File, source: Source, errors: &mut ConfigErrors) -> Self {
         let euid = source.euid;
         let own = OwnValues::new(arguments, file, errors);
-        let seconds = |name| Duration::from_secs(own.number(name));
+        let seconds = |name| duration(own.number(name));
         let shared = shared::options(arguments, file, errors);
         let values = Values(&shared);
         let socket = socket::options(&own, euid, errors);
@@ -294,6 +295,17 @@ mod tests {
         assert_eq!(options.shutdown_limit, Duration::from_secs(60));
         assert_eq!((options.socket.mode, options.socket.closed_to_nginx), (0o600, true));
         assert_eq!(options.router_user, None);
+    }
+
+    #[test]
+    fn every_time_limit_can_be_added_to_an_instant() {
+        let options = options(
+            "--socket-file=/run/x --shutdown-timeout=9223372036854775807 --drain-timeout=9223372036854775807",
+        );
+        let Options { shutdown_limit, drain_limit, .. } = options.unwrap();
+        for limit in [shutdown_limit, drain_limit] {
+            assert!(std::time::Instant::now().checked_add(limit).is_some(), "{limit:?}");
+        }
     }
 
     #[test]

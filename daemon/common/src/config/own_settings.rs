@@ -137,11 +137,8 @@ impl OwnValues {
     /// Returns the values of this command line and this file, and the defaults.
     pub(super) fn new(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Self {
         let values = with_flag(OWN_SETTINGS).filter_map(|(setting, flag)| {
-            let by_flag = arguments.settings.value(setting);
-            if let Some(value) = file.value(flag.name).filter(|_| by_flag.is_none()) {
-                errors.comes_from(flag.name, setting.name, &value.line);
-            }
-            let given = shared::given(setting, flag, by_flag, file, errors).map(|(value, _)| value);
+            let given = shared::given(setting, flag, arguments.settings.value(setting), file, errors)
+                .map(|(value, _)| value);
             Some((setting.name, given.or_else(|| setting.default())?))
         });
         Self(values.collect())

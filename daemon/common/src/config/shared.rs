@@ -61,6 +61,7 @@ pub(super) fn given(
         return errors.note(value.map_err(error)).map(|value| (value, Given::Flag));
     }
     let FileValue { text, line } = file.value(flag.name)?;
+    errors.comes_from(flag.name, setting.name, line);
     let error = |must| ConfigError::value(setting.name, text, must).at(line);
     errors.note(parse(setting, text).map_err(error)).map(|value| (value, Given::File))
 }

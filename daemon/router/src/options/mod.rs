@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as ReceivedGlobals;
-use protocol::setting::from_seconds;
+use protocol::setting::duration;
 use protocol::settings::{Settings, Value};
 
 pub(crate) use precedence::{EffectiveOption, Source};
@@ -112,7 +112,7 @@ impl Globals {
             max_processes: count("max_pool_size"),
             max_per_group: count("max_instances_per_app"),
             max_starting: cores(),
-            idle_after: (idle > 0).then(|| from_seconds(idle)),
+            idle_after: (idle > 0).then(|| duration(idle)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Globals {
 
     /// Returns the least time between two checks of an app's restart files.
     pub(crate) fn stat_throttle(&self) -> Duration {
-        Duration::from_secs(self.number("stat_throttle_rate"))
+        duration(self.number("stat_throttle_rate"))
     }
 
     /// Returns the log level.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use module_core::pre_start::{self, Listener, LocationKind, Url};
+use module_core::pre_start::{self, Candidate, Listener, LocationKind, Url};
 use module_core::roster::ConfiguredApps;
 
 use super::regex::Regex;
@@ -18,9 +18,17 @@ pub(crate) struct PreStarts {
     locations: Vec<Location>,
 }
 
+/// A location and the block that contains it: the addresses of their configurations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocks {
+    pub(crate) location: usize,
+    pub(crate) outer: usize,
+}
+
 /// A location; with its applications if the module serves it.
 #[derive(Debug)]
 struct Location {
+    blocks: Blocks,
     server: *const sys::ngx_http_core_srv_conf_t,
     conf: *const sys::ngx_http_core_loc_conf_t,
     apps: Option<Rc<ConfiguredApps>>,
@@ -33,11 +41,16 @@ impl PreStarts {
     }
 
     /// Adds the location that is being merged, with its applications if the module serves it.
-    pub(crate) fn add_location(&mut self, cf: &ConfContext<'_>, apps: Option<Rc<ConfiguredApps>>) {
+    pub(crate) fn add_location(
+        &mut self,
+        cf: &ConfContext<'_>,
+        blocks: Blocks,
+        apps: Option<Rc<ConfiguredApps>>,
+    ) {
         if let Some(conf) = core_conf::raw(cf)
             && !self.urls.is_empty()
         {
-            self.locations.push(Location { server: core_conf::server(cf), conf, apps });
+            self.locations.push(Location { blocks, server: core_conf::server(cf), conf, apps });
         }
     }
 
@@ -63,9 +76,9 @@ impl PreStarts {
                 ),
             });
         }
-        let apps = servers.iter().filter_map(|server| self.apps_of(*server, &url.path));
+        let apps = servers.iter().filter_map(|server| self.apps_of(*server, &url.uri));
         // Every server is tried, as each may have another application.
-        let results: Vec<_> = apps.map(|apps| apps.pre_start(&url.path)).collect();
+        let results: Vec<_> = apps.map(|apps| apps.pre_start(&url.uri)).collect();
         if results.iter().any(Result::is_ok) {
             return Ok(());
         }
@@ -77,16 +90,16 @@ impl PreStarts {
     }
 
     /// Returns the applications that serve a path of a server.
-    fn apps_of(&self, server: *const sys::ngx_http_core_srv_conf_t, path: &str) -> Option<&ConfiguredApps> {
+    fn apps_of(&self, server: *const sys::ngx_http_core_srv_conf_t, path: &[u8]) -> Option<&ConfiguredApps> {
         let known = self.locations.iter().filter(|location| location.server == server);
-        let (named, kinds): (Vec<_>, Vec<_>) =
-            known.filter_map(|location| Some((location, kind(location, path)?))).unzip();
-        named.get(pre_start::location_of(path, &kinds)?)?.apps.as_deref()
+        let (named, candidates): (Vec<_>, Vec<_>) =
+            known.filter_map(|location| Some((location, candidate(location, path)?))).unzip();
+        named.get(pre_start::location_of(path, &candidates)?)?.apps.as_deref()
     }
 }
 
 /// Returns a location's name and kind; `None` for one that no URL selects: a named location, or a block such as `if`.
-fn kind<'l>(location: &'l Location, path: &str) -> Option<(&'l [u8], LocationKind)> {
+fn candidate<'l>(location: &'l Location, path: &[u8]) -> Option<Candidate<'l>> {
     // SAFETY: nginx keeps a location as long as the configuration, and its layout has been checked.
     let conf = unsafe { &*location.conf };
     if conf.named() != 0 || conf.noname() != 0 {
@@ -95,12 +108,15 @@ fn kind<'l>(location: &'l Location, path: &str) -> Option<(&'l [u8], LocationKin
     // SAFETY: text of the configuration.
     let name = unsafe { text::bytes(conf.name) };
     let kind = match Regex::of_location(conf) {
-        Some(regex) => LocationKind::Regex(regex.matches(path.as_bytes())),
+        Some(regex) => LocationKind::Regex(regex.matches(path)),
         None if conf.exact_match() != 0 => LocationKind::Exact,
         None if conf.noregex() != 0 => LocationKind::PrefixOnly,
         None => LocationKind::Prefix,
     };
-    Some((name, kind))
+    let Blocks { location: id, outer } = location.blocks;
+    // The module configures its locations to redirect.
+    let redirects = location.apps.is_some() && !matches!(kind, LocationKind::Regex(_));
+    Some(Candidate { id, outer, name, kind, redirects })
 }
 
 /// Returns the servers that serve a URL: of each address with its port, the one whose name matches best, or the
