@@ -1,4 +1,5 @@
-//! The protocol between the nginx module and the daemon: frames, messages, limits.
+//! The protocol between the nginx module and the daemon: frames, messages, limits, and the definitions of settings and
+//! of kinds of applications, which both sides use.
 //!
 //! Byte slices are decoded into values or named errors, and values are encoded into bytes. There is no I/O, no `unsafe`
 //! and no dependency on nginx or tokio. `docs/PROTOCOL.md` describes every byte.
