@@ -100,8 +100,8 @@ fn children_of_an_app_end_with_its_process() {
 }
 
 #[test]
-fn limits_are_enforced_or_the_log_says_otherwise() {
-    let Some(delegated) = Delegated::for_test("limits_are_enforced_or_the_log_says_otherwise") else {
+fn limits_are_enforced_or_the_log_reports_it() {
+    let Some(delegated) = Delegated::for_test("limits_are_enforced_or_the_log_reports_it") else {
         return;
     };
     let lines = "passenger_cgroup_memory_max 256; passenger_cgroup_tasks_max 200;";
@@ -123,7 +123,7 @@ fn limits_are_enforced_or_the_log_says_otherwise() {
         setup.daemon.logs_eventually("it exceeded its passenger_cgroup_memory_max");
         setup.nginx.get("/").expect(200);
     } else {
-        skipped("limits_are_enforced_or_the_log_says_otherwise", "this kernel's version 2 has no \"memory\"");
+        skipped("limits_are_enforced_or_the_log_reports_it", "this kernel's version 2 has no \"memory\"");
         setup.daemon.logs_eventually("the limit memory.max = 268435456 is not enforced");
     }
 }

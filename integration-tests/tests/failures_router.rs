@@ -41,7 +41,7 @@ for_each_language! {
     }
 }
 
-/// Whoever starts the daemon may ignore SIGCHLD: the kernel would reap its children, and use their PIDs again.
+/// The caller of the daemon may ignore SIGCHLD: the kernel would reap its children, and use their PIDs again.
 #[test]
 fn children_are_reaped_although_sigchld_was_ignored_at_the_start() {
     let daemon = TestDir::new().daemon().through(&["env", "--ignore-signal=CHLD"]).start();

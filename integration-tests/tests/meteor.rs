@@ -57,7 +57,7 @@ fn a_bundle_is_a_node_app() {
 }
 
 #[test]
-fn without_the_tool_the_log_says_what_is_missing() {
+fn without_the_tool_the_log_names_what_is_missing() {
     let setup = OneApp::app("", |app| app.file(".meteor/release", "METEOR@2.16\n"));
     assert_eq!(setup.nginx.get("/").status(), 500);
     setup.daemon.logs_eventually(r#"cannot run "meteor": found in none of the directories of PATH"#);

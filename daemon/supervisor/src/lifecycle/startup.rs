@@ -250,7 +250,7 @@ mod tests {
     use super::SIGNALS;
 
     #[test]
-    fn the_page_tells_of_every_signal() {
+    fn the_page_documents_every_signal() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SIGNALS.md");
         let page = std::fs::read_to_string(page).unwrap();
         let table =

@@ -12,7 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_ruby_app_comes_up_and_goes", a_ruby_app_comes_up_and_goes),
     test("a_python_app_comes_up_and_goes", a_python_app_comes_up_and_goes),
     test("a_node_app_comes_up_and_goes", a_node_app_comes_up_and_goes),
-    test("an_app_that_fails_says_so", an_app_that_fails_says_so),
+    test("an_app_that_fails_reports_it", an_app_that_fails_reports_it),
 ];
 
 const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/../loaders");
@@ -47,7 +47,7 @@ fn a_node_app_comes_up_and_goes() {
     comes_up_and_goes(AppKind::Node, "app.js", text);
 }
 
-fn an_app_that_fails_says_so() {
+fn an_app_that_fails_reports_it() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let spec = app(&daemon, AppKind::Python, "passenger_wsgi.py", "import no_such_module\n");
     let (record, report) = daemon.spawn_reported(spec);

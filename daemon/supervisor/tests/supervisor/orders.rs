@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_flood_of_orders_holds_nothing_else_up", a_flood_of_orders_holds_nothing_else_up),
     test("measurements_hold_nothing_else_up", measurements_hold_nothing_else_up),
     test("messages_without_end_that_are_none_are_logged_now_and_then", refusals_are_logged_now_and_then),
-    test("what_a_router_leaves_behind_cannot_write_to_the_log_for_ever", what_is_left_behind_is_not_heard),
+    test("what_a_router_leaves_behind_cannot_write_to_the_log_for_ever", old_writers_do_not_fill_the_log),
     as_root("starts_that_wait_take_little_memory_and_none_is_refused", starts_that_wait_take_little_memory),
     as_root("few_log_files_of_apps_are_opened_at_a_time", few_log_files_are_opened_at_a_time),
 ];
@@ -75,7 +75,7 @@ fn refusals_are_logged_now_and_then() {
     assert!((1..50).contains(&lines), "{lines} lines");
 }
 
-fn what_is_left_behind_is_not_heard() {
+fn old_writers_do_not_fill_the_log() {
     let mut daemon = Daemon::start();
     let router = daemon.router_pid();
     daemon.ask(&Ask::LeaveWriters(150));

@@ -10,11 +10,11 @@ use crate::daemon::{Daemon, eventually, generic};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("a_generic_app_listens_on_the_port_it_is_told", a_generic_app_listens_on_the_port_it_is_told),
+    test("a_generic_app_listens_on_the_port_it_is_given", a_generic_app_listens_on_the_port_it_is_given),
     test("live_processes_have_ports_of_their_own", live_processes_have_ports_of_their_own),
 ];
 
-fn a_generic_app_listens_on_the_port_it_is_told() {
+fn a_generic_app_listens_on_the_port_it_is_given() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     let server = "python3 -c 'import os, socket

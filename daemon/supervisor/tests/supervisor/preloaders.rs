@@ -18,10 +18,10 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_forked_python_process_is_one_like_any_other", a_forked_python_process_is_one_like_any_other),
     test("a_dead_preloader_leaves_its_processes_alone", a_dead_preloader_leaves_its_processes_alone),
     test("a_preloader_ends_when_it_is_asked_to", a_preloader_ends_when_it_is_asked_to),
-    test("only_a_ready_preloader_is_told_to_fork", only_a_ready_preloader_is_told_to_fork),
+    test("only_a_ready_preloader_forks", only_a_ready_preloader_forks),
     test("a_preloader_is_not_to_blame_for_a_late_order", a_preloader_is_not_to_blame_for_a_late_order),
-    test("a_preloader_that_fails_says_why", a_preloader_that_fails_says_why),
-    test("a_process_that_ends_at_once_is_told_of", a_process_that_ends_at_once_is_told_of),
+    test("a_preloader_that_fails_reports_the_reason", a_preloader_that_fails_reports_the_reason),
+    test("the_immediate_end_of_a_process_is_reported", the_immediate_end_of_a_process_is_reported),
     test("a_preloader_ends_with_its_router_and_its_processes_do_not", a_preloader_ends_with_its_router),
     test("a_killed_supervisor_ends_what_was_forked", a_killed_supervisor_ends_what_was_forked),
     test("the_end_of_the_daemon_ends_preloaders", the_end_of_the_daemon_ends_preloaders),
@@ -131,7 +131,7 @@ fn a_preloader_ends_when_it_is_asked_to() {
     assert_serves(&record);
 }
 
-fn only_a_ready_preloader_is_told_to_fork() {
+fn only_a_ready_preloader_forks() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let spec = app(&daemon, AppKind::Ruby, RUBY);
     let (early, _) = daemon.spawn_reported(spec.clone());
@@ -151,7 +151,7 @@ fn a_preloader_is_not_to_blame_for_a_late_order() {
     daemon.try_fork(preloader.process, LONG).expect("it is still there");
 }
 
-fn a_preloader_that_fails_says_why() {
+fn a_preloader_that_fails_reports_the_reason() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let spec = app(&daemon, AppKind::Ruby, "raise 'out of cheese'");
     let (record, report) = daemon.spawn_reported(spec);
@@ -163,7 +163,7 @@ fn a_preloader_that_fails_says_why() {
     assert_eq!(daemon.exited(record.process), "exited with status 1");
 }
 
-fn a_process_that_ends_at_once_is_told_of() {
+fn the_immediate_end_of_a_process_is_reported() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let text = "PhusionPassenger.on_event(:starting_worker_process) { |forked| exit!(forked ? 7 : 8) }";
     let preloader = ruby(&mut daemon, &format!("{text}\n{RUBY}"));

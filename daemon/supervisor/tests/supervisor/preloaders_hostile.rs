@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_process_cannot_be_forked_twice", a_process_cannot_be_forked_twice),
     test("a_hello_is_a_hello_and_no_more", a_hello_is_a_hello_and_no_more),
     test("a_preloader_that_does_not_fork_is_killed", a_preloader_that_does_not_fork_is_killed),
-    test("a_preloader_that_ends_instead_is_told_of", a_preloader_that_ends_instead_is_told_of),
+    test("the_early_end_of_a_preloader_is_reported", the_early_end_of_a_preloader_is_reported),
     test("a_preloader_cannot_answer", a_preloader_cannot_answer),
 ];
 
@@ -145,7 +145,7 @@ fn a_preloader_that_does_not_fork_is_killed() {
     assert_refused("def act(order): sleep()", 1000, "did not fork in time");
 }
 
-fn a_preloader_that_ends_instead_is_told_of() {
+fn the_early_end_of_a_preloader_is_reported() {
     let mut daemon = Daemon::start();
     let preloader = preloader(&mut daemon, "def act(order): os._exit(3)");
     let refused = daemon.try_fork(preloader.process, LONG).unwrap_err();

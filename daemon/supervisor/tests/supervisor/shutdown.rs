@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_second_daemon_does_not_take_the_socket", a_second_daemon_does_not_take_the_socket),
 ];
 
-fn until_told_to_end(daemon: &mut Daemon) {
+fn until_stopped(daemon: &mut Daemon) {
     daemon.notice(|notice| matches!(notice, Notice::ShutDown { .. }).then_some(()));
 }
 
@@ -40,7 +40,7 @@ fn an_orderly_end_leaves_nothing_behind() {
     let record = daemon.spawn(spec);
     assert_eq!(daemon.output(record.process), "up");
     daemon.signal(Signal::SIGTERM);
-    until_told_to_end(&mut daemon);
+    until_stopped(&mut daemon);
     daemon.stop(record.process, common::link::StopHow::Gracefully);
     assert_eq!(daemon.exited(record.process), "exited with status 0");
     daemon.order(Order::Finished);
@@ -54,7 +54,7 @@ fn router_finishes_without_stopping() {
     let root = daemon.app("app");
     let record = daemon.spawn(generic(&root, "sleep 1000"));
     daemon.signal(Signal::SIGINT);
-    until_told_to_end(&mut daemon);
+    until_stopped(&mut daemon);
     daemon.order(Order::Finished);
     assert_eq!(daemon.wait().code(), Some(0));
     until_gone(record.pid);
@@ -65,7 +65,7 @@ fn no_app_is_started_once_the_end_has_begun() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     daemon.signal(Signal::SIGTERM);
-    until_told_to_end(&mut daemon);
+    until_stopped(&mut daemon);
     let refused = daemon.try_spawn(generic(&root, "sleep 1000")).unwrap_err();
     assert_eq!(refused, "the daemon is shutting down");
 }
@@ -77,7 +77,7 @@ fn what_does_not_end_is_killed_and_named() {
     assert_eq!(daemon.output(record.process), "up");
     daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
     daemon.signal(Signal::SIGTERM);
-    until_told_to_end(&mut daemon);
+    until_stopped(&mut daemon);
     daemon.ask(&Ask::Exit(0));
     assert_eq!(daemon.wait().code(), Some(0));
     let named = format!("process {} of test (production) has not ended in time and is killed", record.pid);
@@ -100,7 +100,7 @@ fn asking_twice_ends_everything_at_once() {
     let record = daemon.spawn(generic(&root, "trap '' TERM; echo up; while :; do sleep 1; done"));
     assert_eq!(daemon.output(record.process), "up");
     daemon.signal(Signal::SIGTERM);
-    until_told_to_end(&mut daemon);
+    until_stopped(&mut daemon);
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait().code(), Some(1));
     until_gone(record.pid);

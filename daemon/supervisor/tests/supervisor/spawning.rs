@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_killed_process_takes_its_group_with_it", a_killed_process_takes_its_group_with_it),
     test("what_an_app_leaves_behind_is_reaped", what_an_app_leaves_behind_is_reaped),
     test("a_compound_command_is_ended_as_a_group", a_compound_command_is_ended_as_a_group),
-    test("the_death_of_a_process_is_told_at_once", the_death_of_a_process_is_told_at_once),
+    test("the_death_of_a_process_is_reported_immediately", the_death_of_a_process_is_reported_immediately),
     test("refusals_say_why", refusals_say_why),
     test("failures_before_exec_are_reported", failures_before_exec_are_reported),
 ];
@@ -169,7 +169,7 @@ fn a_compound_command_is_ended_as_a_group() {
     until_gone(grandchild);
 }
 
-fn the_death_of_a_process_is_told_at_once() {
+fn the_death_of_a_process_is_reported_immediately() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     let (record, _) = daemon.spawn_reported(generic(&root, "sleep 1000"));

@@ -13,7 +13,7 @@ use crate::{Test, as_root};
 pub(crate) const TESTS: &[Test] = &[
     as_root("what_only_root_sees_is_as_if_absent", what_only_root_sees_is_as_if_absent),
     as_root("what_another_user_alone_sees_is_as_if_absent", what_another_user_alone_sees),
-    as_root("what_the_apps_user_sees_is_told_exactly", what_the_apps_user_sees_is_told_exactly),
+    as_root("what_the_apps_user_may_see_is_reported_exactly", what_the_apps_user_may_see_is_reported_exactly),
     as_root("restart_files_where_only_root_can_look_are_withheld", restart_files_are_withheld),
     as_root("restart_files_tell_nothing_about_other_directories", no_other_directories),
     as_root("restart_files_of_private_apps_are_seen", restart_files_of_private_apps_are_seen),
@@ -86,7 +86,7 @@ fn what_another_user_alone_sees() {
     daemon.logs("can connect to nginx's socket");
 }
 
-fn what_the_apps_user_sees_is_told_exactly() {
+fn what_the_apps_user_may_see_is_reported_exactly() {
     let mut daemon = Daemon::start();
     give(&daemon.dir().join("socket"), 33, 33);
     let home = directory(daemon.dir().join("home"), 0o700, (5, 60));
