@@ -26,6 +26,8 @@ packages="$packages rake ruby-bundler ruby-rails ruby-sqlite3 ruby-actionpack-ac
     libjs-jquery-ui libjs-raphael"
 # What the generic applications of generic.sh need.
 packages="$packages python3-venv php-cli golang-go"
+# The web servers in front of the gate; fronts.sh installs the others. apache2-bin has the program without a service.
+packages="$packages apache2-bin haproxy"
 
 missing=
 for package in $packages; do
@@ -65,3 +67,4 @@ fi
 "$here/redmine.sh" "$target"
 "$here/generic.sh" "$target"
 "$here/python.sh" "$target"
+"$here/fronts.sh" "$target"

@@ -195,6 +195,18 @@ impl Connection {
         std::mem::take(&mut self.pending)
     }
 
+    /// As [`Connection::read_exact`]; `None` if the connection ends before, or is silent for this long.
+    pub fn read_exact_within(&mut self, len: usize, silence: Duration) -> Option<Vec<u8>> {
+        self.stream.set_read_timeout(Some(silence)).unwrap();
+        while self.pending.len() < len {
+            match self.fill() {
+                Ok(got) if got > 0 => {}
+                _ => return None,
+            }
+        }
+        Some(self.pending.drain(..len).collect())
+    }
+
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
         let got = loop {

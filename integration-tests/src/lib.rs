@@ -14,6 +14,7 @@ mod exclusive;
 mod fakes;
 mod frame_client;
 mod frameworks;
+mod front;
 mod frozen_disk;
 mod http;
 mod language;
@@ -50,6 +51,7 @@ pub use frameworks::{
     framework, generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package,
     node_packages, python_venv, redmine, require_debian_package, run,
 };
+pub use front::{Front, WebServer};
 pub use frozen_disk::FrozenDisk;
 pub use http::{Connection, Request};
 pub use language::Language;

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::chromium::Chromium;
 use crate::context::TestContext;
 use crate::daemon::DaemonBuilder;
+use crate::front::{Front, WebServer};
 use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
 use crate::root::make_router_user;
@@ -66,6 +67,11 @@ impl TestDir {
     /// `%%STAGE%%` and `%%MODULE%%` are filled in. To be started.
     pub fn nginx(&self, conf: &str) -> Nginx {
         Nginx::new(&self.inner, conf)
+    }
+
+    /// Starts a web server in front of a gate that listens on this socket and on this address.
+    pub fn front(&self, server: WebServer, socket: &Path, address: &str) -> Front {
+        Front::start(&self.inner, server, socket, address)
     }
 
     /// A headless browser.

@@ -1,0 +1,169 @@
+//! Other web servers in front of the gate, each with the configuration of its page in docs/fronts: requests, an upload of
+//! 200 MB, WebSockets and server-sent events, before and after restarts of the web server.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use test_support::{
+    Connection, Exclusive, Front, Language, OneApp, Request, UPLOAD_LEN, WebServer, eventually,
+    sha256_of_upload, upload_file,
+};
+
+const HOST: &str = "example.org";
+
+/// An application behind the gate behind a web server.
+struct Site {
+    front: Front,
+    backend: OneApp,
+    socket: PathBuf,
+    address: String,
+}
+
+impl Site {
+    fn of(server: WebServer) -> Self {
+        let backend = OneApp::with(
+            Language::Node,
+            "listen unix:/tmp/fronts.sock; server_name example.org;",
+            |daemon| daemon,
+        );
+        let socket = PathBuf::from("/tmp/fronts.sock");
+        let address = format!("127.0.0.1:{}", backend.nginx.port());
+        let front = backend.test_dir.front(server, &socket, &address);
+        Self { front, backend, socket, address }
+    }
+
+    fn get(&self, path: &str) -> String {
+        Request::get(path).header("Host", HOST).send_to(self.front.port()).expect(200).text()
+    }
+
+    /// Traefik listens before it has read its routes.
+    fn wait_for_front(&self) {
+        let status = || Request::get("/pid").header("Host", HOST).send_to(self.front.port()).status();
+        eventually("the web server forwards requests", || status() == 200);
+    }
+
+    fn start_front_again(&mut self) {
+        self.front.start_again(&self.socket, &self.address);
+        self.wait_for_front();
+    }
+}
+
+fn check(server: WebServer) {
+    let mut site = Site::of(server);
+    site.wait_for_front();
+    let pid = site.get("/pid");
+    the_request_arrives_unchanged(&site);
+    an_upload_arrives(&site);
+    events_arrive_at_once(&site, "before");
+    websocket_echoes(&site);
+
+    site.front.stop();
+    site.start_front_again();
+    assert_eq!(site.get("/pid"), pid, "after a restart of the web server");
+    websocket_echoes(&site);
+
+    site.front.kill_9();
+    site.start_front_again();
+    assert_eq!(site.get("/pid"), pid, "after SIGKILL of the web server");
+    events_arrive_at_once(&site, "after");
+}
+
+#[test]
+fn apache() {
+    check(WebServer::Apache);
+}
+
+#[test]
+fn caddy() {
+    check(WebServer::Caddy);
+}
+
+#[test]
+fn haproxy() {
+    check(WebServer::Haproxy);
+}
+
+#[test]
+fn traefik() {
+    check(WebServer::Traefik);
+}
+
+#[test]
+fn envoy() {
+    check(WebServer::Envoy);
+}
+
+#[test]
+fn nginx() {
+    check(WebServer::Nginx);
+}
+
+/// The headers of a request as the application receives them, by lower-case name.
+fn headers_at_app(env: &serde_json::Value) -> Vec<(String, String)> {
+    let raw: Vec<String> = serde_json::from_value(env["raw"].clone()).unwrap();
+    raw.chunks(2).map(|pair| (pair[0].to_lowercase(), pair[1].clone())).collect()
+}
+
+fn the_request_arrives_unchanged(site: &Site) {
+    let request = Request::get("/env?a=%2F&b=%20c").header("Host", HOST).header("X-Own", "kept");
+    let env = request.send_to(site.front.port()).expect(200).json();
+    assert_eq!(env["url"], "/env?a=%2F&b=%20c");
+    let headers = headers_at_app(&env);
+    let value = |name: &str| headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("host"), Some(HOST));
+    assert_eq!(value("x-own"), Some("kept"));
+    assert_eq!(value("x-forwarded-proto"), Some("http"));
+    let missing =
+        Request::get("/a%2Fb%3Fc").header("Host", HOST).send_to(site.front.port()).expect(404).text();
+    assert_eq!(missing, "no route /a%2Fb%3Fc", "an encoded slash stays encoded");
+}
+
+fn an_upload_arrives(site: &Site) {
+    let lock = Exclusive::lock();
+    let expected = format!("{} {UPLOAD_LEN}", sha256_of_upload(&lock));
+    let mut client = Connection::to(site.front.port());
+    client.send(format!("POST /hash HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {UPLOAD_LEN}\r\n\r\n"));
+    let mut file = File::open(upload_file(&lock)).unwrap();
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut part).unwrap() {
+            0 => break,
+            len => client.send(&part[..len]),
+        };
+    }
+    assert_eq!(client.read_response_to("POST").expect(200).text(), expected);
+}
+
+/// The first event must arrive while the application waits before the second one.
+fn events_arrive_at_once(site: &Site, gate: &str) {
+    let mut client = Connection::to(site.front.port());
+    client.send(format!("GET /sse?name={gate} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert_eq!(client.read_head().status, 200);
+    client.read_until("data: 1\n\n");
+    site.backend.test_dir.open_gate(gate);
+    client.read_until("data: 2\n\n");
+}
+
+fn websocket_echoes(site: &Site) {
+    let mut client = Connection::to(site.front.port());
+    client.send(format!(
+        "GET /chat HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ));
+    assert_eq!(client.read_head().status, 101);
+    for turn in 0..20 {
+        let text = format!("message {turn}");
+        client.send(frame(1, text.as_bytes()));
+        assert_eq!(client.read_exact(2 + text.len()), [&[0x81, text.len() as u8], text.as_bytes()].concat());
+    }
+    client.send(frame(8, b""));
+    let mut end = client.read_to_end();
+    end.truncate(2);
+    assert_eq!(end, [0x88, 0]);
+}
+
+/// A masked frame of a client, with a mask of zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}

@@ -1,0 +1,265 @@
+//! The three ways to the recorder, and the comparison of what it receives from each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use test_support::{Connection, Daemon, Nginx, Request, TestDir, eventually, workspace};
+
+/// What the recorder has received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Received {
+    line: String,
+    headers: Vec<String>,
+    body: String,
+}
+
+/// One way to the recorder.
+pub(super) struct Side {
+    name: &'static str,
+    pub(super) http1_port: u16,
+    pub(super) http2_port: u16,
+    record: PathBuf,
+    /// How much of the record was compared.
+    compared: usize,
+}
+
+/// Headers that a proxy writes itself, whatever the client sends.
+const OWN: [&str; 9] = [
+    "connection",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "x-request-id",
+    "x-request-start",
+    "x-plain-host",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+];
+
+impl Received {
+    fn parse(line: &str) -> Self {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let headers = json["headers"].as_array().unwrap().iter().map(text).collect();
+        Self { line: text(&json["line"]), headers, body: text(&json["body"]) }
+    }
+
+    fn method_and_target(&self) -> &str {
+        self.line.rsplit_once(' ').map_or(&self.line, |(before, _)| before)
+    }
+
+    /// Returns the value of the header that a proxy writes.
+    fn own(&self, name: &str) -> Vec<&str> {
+        let same = self.headers.iter().filter_map(|line| line.split_once(':'));
+        same.filter(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// Returns the client's headers, in lower case and in order of their names.
+    fn of_client(&self) -> Vec<(String, String)> {
+        let pairs = self.headers.iter().map(|line| line.split_once(':').unwrap_or((line, "")));
+        let pairs = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
+        let mut pairs: Vec<_> = pairs.filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
+        pairs.sort();
+        pairs
+    }
+
+    /// Why an application must not receive this, if nginx sends `plain`.
+    fn exceeds(&self, plain: &Self) -> Option<String> {
+        if self.method_and_target() != plain.method_and_target() {
+            return Some("method or target differ".into());
+        }
+        if self.body != plain.body {
+            return Some("the body differs".into());
+        }
+        let mut hosts = [plain.own("host"), plain.own("x-plain-host")].concat();
+        if plain.own("host").is_empty() {
+            // The daemon speaks HTTP/1.1 to the application, which requires a host.
+            hosts.push("localhost");
+        }
+        let host = self.own("host");
+        if host.len() > 1 || host.iter().any(|host| !hosts.contains(host)) {
+            return Some(format!("Host is {host:?}, and not one of {hosts:?}"));
+        }
+        let addresses = |received: &Self| received.own("x-forwarded-for").join(", ");
+        if addresses(self) != addresses(plain) {
+            return Some(format!("X-Forwarded-For is {:?}, and not {:?}", addresses(self), addresses(plain)));
+        }
+        let allowed = plain.of_client();
+        let more: Vec<_> = self.of_client().into_iter().filter(|pair| !allowed.contains(pair)).collect();
+        (!more.is_empty()).then(|| format!("nginx does not send {more:?}"))
+    }
+}
+
+/// The recorder's own process, for nginx's `proxy_pass`.
+struct Recorder(Child);
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+/// All three, and what differed.
+pub(super) struct Sides {
+    plain: Side,
+    ours: Vec<Side>,
+    differences: Vec<String>,
+    // Dropped in this order.
+    _nginx: Vec<Nginx>,
+    _daemon: Daemon,
+    _recorder: Recorder,
+    _test_dir: TestDir,
+}
+
+const CONF: &str = r#"
+    %%GLOBALS%%
+    events { worker_connections 512; }
+    http {
+        %%HTTP%%
+        %%FLY%%
+        proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+        proxy_set_header X-Plain-Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_request_buffering on;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            listen 127.0.0.1:%%H2%% http2;
+            root %%DIR%%/app/public;
+            location / { %%TO%% }
+        }
+    }
+"#;
+
+impl Sides {
+    /// Starts the recorder behind each.
+    pub(super) fn start() -> Self {
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").file("recorder.py", fs::read(recorder_source()).unwrap());
+        let (h2_plain, h2_module, port) = (test_dir.port(), test_dir.port(), test_dir.port());
+        let plain_record = test_dir.scratch("plain.jsonl");
+        let recorder = Command::new("python3")
+            .arg(recorder_source())
+            .arg(&plain_record)
+            .env("PORT", port.to_string())
+            .spawn()
+            .expect("python3 is there");
+        let recorder = Recorder(recorder);
+        eventually("the recorder listens", || Connection::try_to(port).is_ok());
+        let daemon = test_dir.daemon().start();
+        let conf = |h2: u16, fly: &str, to: &str| {
+            CONF.replace("%%H2%%", &h2.to_string()).replace("%%FLY%%", fly).replace("%%TO%%", to)
+        };
+        let plain =
+            test_dir.nginx(&conf(h2_plain, "", &format!("proxy_pass http://127.0.0.1:{port};"))).start();
+        let module_record = test_dir.scratch("module.jsonl");
+        let start = format!(
+            "passenger_enabled on; passenger_app_start_command '/usr/bin/python3 {}/recorder.py {}';",
+            app.dir().display(),
+            module_record.display()
+        );
+        let module = test_dir.nginx(&conf(h2_module, "passenger_fly_with %%SOCKET%%;", &start)).start();
+        let side = |name, nginx: &Nginx, http2_port, record: &Path| Side {
+            name,
+            http1_port: nginx.port(),
+            http2_port,
+            record: record.to_owned(),
+            compared: 0,
+        };
+        let plain_side = side("proxy_pass", &plain, h2_plain, &plain_record);
+        let ours = vec![side("module", &module, h2_module, &module_record)];
+        for each in &ours {
+            Request::get("/ready").send_to(each.http1_port).expect(200);
+        }
+        Self {
+            plain: plain_side,
+            ours,
+            differences: Vec::new(),
+            _nginx: vec![plain, module],
+            _daemon: daemon,
+            _recorder: recorder,
+            _test_dir: test_dir,
+        }
+    }
+
+    /// Sends the bytes to each, and notes what an application must not receive.
+    pub(super) fn compare(&mut self, name: &str, bytes: &[u8], port: fn(&Side) -> u16) {
+        let plain = self.plain.receive(bytes, port);
+        for side in &mut self.ours {
+            let received = side.receive(bytes, port);
+            let why = match (&received[..], &plain[..]) {
+                (ours, plain) if ours.len() > plain.len() => Some("there are more requests".to_owned()),
+                (ours, plain) => ours.iter().zip(plain).find_map(|(ours, plain)| ours.exceeds(plain)),
+            };
+            if let Some(why) = why {
+                let sent = bytes[..bytes.len().min(300)].escape_ascii();
+                let line = format!(
+                    "{name} by {}: {why}\n  sent {sent}\n  {received:?}\n  plain {plain:?}",
+                    side.name
+                );
+                self.differences.push(line);
+            }
+        }
+    }
+
+    /// Fails with every difference, and if a request arrived later than its answer.
+    pub(super) fn agree(mut self) {
+        for side in self.ours.iter_mut().chain([&mut self.plain]) {
+            let late = side.new_records();
+            assert!(late.is_empty(), "{} has forwarded more: {late:?}", side.name);
+        }
+        assert!(
+            self.differences.is_empty(),
+            "{} differences:\n{}",
+            self.differences.len(),
+            self.differences.join("\n")
+        );
+    }
+}
+
+/// After this much silence, the server waits for more.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Reads frames until the stream or the connection has ended.
+fn read_http2(client: &mut Connection) {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const GOAWAY: u8 = 7;
+    const END_STREAM: u8 = 1;
+    while let Some(head) = client.read_exact_within(9, SILENCE) {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let (kind, flags) = (head[3], head[4]);
+        let payload = client.read_exact_within(length, SILENCE);
+        let ends_stream = matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
+        if payload.is_none() || ends_stream || matches!(kind, RST_STREAM | GOAWAY) {
+            return;
+        }
+    }
+}
+
+fn recorder_source() -> PathBuf {
+    workspace().join("integration-tests/apps/recorder.py")
+}
+
+impl Side {
+    /// Sends the bytes, waits for the end of the connection, and returns what the recorder has received.
+    fn receive(&mut self, bytes: &[u8], port: fn(&Side) -> u16) -> Vec<Received> {
+        let mut client = Connection::to(port(self));
+        let _refused_early = client.try_send(bytes);
+        if bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") {
+            read_http2(&mut client);
+        } else {
+            // The case asks for the end of the connection, unless the server waits for more.
+            while client.read_exact_within(1, SILENCE).is_some() {}
+        }
+        self.new_records()
+    }
+
+    fn new_records(&mut self) -> Vec<Received> {
+        let text = fs::read_to_string(&self.record).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().skip(self.compared).collect();
+        self.compared += lines.len();
+        lines.iter().map(|line| Received::parse(line)).collect()
+    }
+}
