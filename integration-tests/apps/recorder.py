@@ -1,7 +1,8 @@
 """The recorder: an HTTP/1.1 server that records each request as it arrives, byte for byte.
 
 It listens on 127.0.0.1:$PORT and appends one JSON object per request to the file named by its argument: request line,
-header lines, and the body, as Latin-1 text. It accepts every syntax that it can, as a lenient application does.
+header lines, and the body, as Latin-1 text, and whether the body was complete. It accepts every syntax that it can, as a
+lenient application does.
 """
 
 import json
@@ -40,16 +41,21 @@ class Reader:
 
 
 def chunked(reader):
+    """Returns the body, and whether its last chunk came."""
     body = b""
     while True:
         line = reader.until(b"\r\n")
-        length = int(line.split(b";")[0], 16) if line else 0
+        if line is None:
+            return body, False
+        length = int(line.split(b";")[0], 16)
         if length == 0:
-            while reader.until(b"\r\n"):
+            while line := reader.until(b"\r\n"):
                 pass
-            return body
-        body += reader.exactly(length)
-        reader.until(b"\r\n")
+            return body, line is not None
+        part = reader.exactly(length)
+        body += part
+        if len(part) < length or reader.until(b"\r\n") is None:
+            return body, False
 
 
 def read_body(reader, lines):
@@ -59,18 +65,21 @@ def read_body(reader, lines):
         headers[name.strip().lower()] = value.strip()
     if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
         return chunked(reader)
-    return reader.exactly(int(headers.get(b"content-length", b"0")))
+    length = int(headers.get(b"content-length", b"0"))
+    body = reader.exactly(length)
+    return body, len(body) == length
 
 
 def serve(connection, record):
     reader = Reader(connection)
     while (head := reader.until(b"\r\n\r\n")) is not None:
         first, *lines = head.split(b"\r\n")
-        body = read_body(reader, lines)
+        body, complete = read_body(reader, lines)
         seen = {
             "line": first.decode("latin-1"),
             "headers": [line.decode("latin-1") for line in lines],
             "body": body.decode("latin-1"),
+            "complete": complete,
         }
         if not first.split(b" ")[1].startswith(b"/ready"):
             with LOCK, open(record, "a", encoding="utf-8") as out:

@@ -11,7 +11,7 @@ use crate::context::TestContext;
 use crate::frameworks::framework;
 use crate::http::Connection;
 use crate::paths::{self, workspace};
-use crate::process::{descendants, kill_9, signal};
+use crate::process::{in_group, kill_9, signal};
 use crate::root::is_root;
 use crate::wait::eventually;
 
@@ -240,10 +240,13 @@ impl Front {
     /// Kills it and its child processes with SIGKILL.
     pub fn kill_9(&mut self) {
         let mut child = self.child.take().expect("the web server runs");
-        let all = descendants(child.id());
         kill_9(child.id());
-        all.into_iter().for_each(kill_9);
         child.wait().unwrap();
+        eventually("nothing of the web server is left", || {
+            let left = in_group(child.id());
+            left.iter().copied().for_each(kill_9);
+            left.is_empty()
+        });
     }
 
     /// The port that it listens on.

@@ -5,32 +5,56 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
+use std::process::{Child, Command};
 use test_support::{
-    Connection, Exclusive, Front, Language, OneApp, Request, UPLOAD_LEN, WebServer, eventually,
-    sha256_of_upload, upload_file,
+    App, Connection, Daemon, Exclusive, Front, Language, Request, TestDir, UPLOAD_LEN, WebServer, binary,
+    eventually, sha256_of_upload, upload_file,
 };
 
 const HOST: &str = "example.org";
 
-/// An application behind the gate behind a web server.
+/// An application behind the gate behind a web server. The fields are in the order in which they are dropped.
 struct Site {
     front: Front,
-    backend: OneApp,
+    gate: GateProcess,
+    app: App,
+    _daemon: Daemon,
+    test_dir: TestDir,
+}
+
+struct GateProcess {
+    child: Child,
+    command: Vec<String>,
     socket: PathBuf,
     address: String,
 }
 
 impl Site {
     fn of(server: WebServer) -> Self {
-        let backend = OneApp::with(
-            Language::Node,
-            "listen unix:/tmp/fronts.sock; server_name example.org;",
-            |daemon| daemon,
+        let test_dir = TestDir::new();
+        let app = test_dir.app("app").standard(Language::Node);
+        let daemon = test_dir.daemon().start();
+        let (socket, port) = (test_dir.path("http.sock"), test_dir.port());
+        let address = format!("127.0.0.1:{port}");
+        let config = format!(
+            "socket_file = \"{}\"\n[gate]\nlisten = [\"unix:{}\", \"{address}\"]\ntrusted_proxies = [\"unix:\", \"127.0.0.1\"]\n[[apps]]\nhosts = [\"{HOST}\"]\nroot = \"{}\"\n",
+            test_dir.socket().display(),
+            socket.display(),
+            app.dir().display()
         );
-        let socket = PathBuf::from("/tmp/fronts.sock");
-        let address = format!("127.0.0.1:{}", backend.nginx.port());
-        let front = backend.test_dir.front(server, &socket, &address);
-        Self { front, backend, socket, address }
+        let file = test_dir.path("gate.toml");
+        std::fs::write(&file, config).unwrap();
+        let command = vec![
+            binary("flying-passenger-gate").display().to_string(),
+            format!("--config={}", file.display()),
+        ];
+        let log = File::create(test_dir.path("gate.log")).unwrap();
+        let child = Command::new(&command[0]).args(&command[1..]).stderr(log).spawn().unwrap();
+        let gate = GateProcess { child, command, socket, address };
+        eventually("gate listens", || Connection::try_to(port).is_ok());
+        Command::new("chmod").arg("666").arg(&gate.socket).status().unwrap();
+        let front = test_dir.front(server, &gate.socket, &gate.address);
+        Self { front, gate, app, _daemon: daemon, test_dir }
     }
 
     fn get(&self, path: &str) -> String {
@@ -44,7 +68,7 @@ impl Site {
     }
 
     fn start_front_again(&mut self) {
-        self.front.start_again(&self.socket, &self.address);
+        self.front.start_again(&self.gate.socket, &self.gate.address);
         self.wait_for_front();
     }
 }
@@ -141,7 +165,7 @@ fn events_arrive_at_once(site: &Site, gate: &str) {
     client.send(format!("GET /sse?name={gate} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
     assert_eq!(client.read_head().status, 200);
     client.read_until("data: 1\n\n");
-    site.backend.test_dir.open_gate(gate);
+    site.test_dir.open_gate(gate);
     client.read_until("data: 2\n\n");
 }
 
@@ -166,4 +190,11 @@ fn websocket_echoes(site: &Site) {
 /// A masked frame of a client, with a mask of zeros.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+impl Drop for GateProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -140,16 +140,6 @@ fn frame_cases() -> Vec<Vec<Vec<u8>>> {
         vec![post(&[(b"content-length", b"0")]), data(END_STREAM, b"GET /smuggled HTTP/1.1\r\n\r\n")],
         vec![post(&[]), frame(DATA, END_STREAM | PADDED, 1, b"\x03hello\0\0\0")],
         vec![post(&[]), frame(DATA, END_STREAM | PADDED, 1, b"\xffhello")],
-        vec![
-            post(&[]),
-            data(0, b"hel"),
-            frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&[(b"x-trailer", b"1")])),
-        ],
-        vec![
-            post(&[]),
-            data(0, b"hel"),
-            frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&[(b":path", b"/y")])),
-        ],
         vec![frame(HEADERS, END_STREAM, 1, first), frame(CONTINUATION, END_HEADERS, 1, second)],
         vec![frame(HEADERS, END_STREAM, 1, first), frame(CONTINUATION, END_HEADERS, 3, second)],
         vec![frame(HEADERS, END_STREAM, 1, first), data(END_STREAM, b"hello")],
@@ -161,4 +151,17 @@ fn frame_cases() -> Vec<Vec<Vec<u8>>> {
         vec![frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f")],
         vec![frame(HEADERS, END_STREAM | END_HEADERS, 1, &[&ordinary[..], b"\x00\x7f"].concat())],
     ]
+}
+
+/// Returns a request, and the same request followed by trailers.
+pub(super) fn trailers() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let head = frame(HEADERS, END_HEADERS, 1, &block(&POST));
+    let without = connection(&[head.clone(), frame(DATA, END_STREAM, 1, b"hel")]);
+    let data = frame(DATA, 0, 1, b"hel");
+    let with = [(b"x-trailer".as_slice(), b"1".as_slice()), (b":path", b"/y"), (b"content-length", b"9")];
+    let with = with.map(|field| {
+        let trailers = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&[field]));
+        connection(&[head.clone(), data.clone(), trailers])
+    });
+    (without, with.to_vec())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use test_support::{Connection, Daemon, Nginx, Request, TestDir, eventually, workspace};
+use test_support::{Connection, Daemon, Nginx, Request, TestDir, binary, eventually, workspace};
 
 /// What the recorder has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,9 @@ struct Received {
     line: String,
     headers: Vec<String>,
     body: String,
+    /// Whether the body came to its end. The gate forwards a body as it arrives, so a request whose body turns out to be
+    /// malformed is cut short at the application, which discards it.
+    complete: bool,
 }
 
 /// One way to the recorder.
@@ -43,7 +46,12 @@ impl Received {
         let json: serde_json::Value = serde_json::from_str(line).unwrap();
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         let headers = json["headers"].as_array().unwrap().iter().map(text).collect();
-        Self { line: text(&json["line"]), headers, body: text(&json["body"]) }
+        Self {
+            line: text(&json["line"]),
+            headers,
+            body: text(&json["body"]),
+            complete: json["complete"] == true,
+        }
     }
 
     fn method_and_target(&self) -> &str {
@@ -61,35 +69,58 @@ impl Received {
         let pairs = self.headers.iter().map(|line| line.split_once(':').unwrap_or((line, "")));
         let pairs = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
         let mut pairs: Vec<_> = pairs.filter(|(name, _)| !OWN.contains(&name.as_str())).collect();
+        // Several lines of a cookie are equivalent to one.
+        let cookies: Vec<_> =
+            pairs.extract_if(.., |(name, _)| name == "cookie").map(|(_, value)| value).collect();
+        if !cookies.is_empty() {
+            pairs.push(("cookie".to_owned(), cookies.join("; ")));
+        }
         pairs.sort();
         pairs
     }
 
+    /// Returns the addresses that the application takes for those of the client and of proxies.
+    fn addresses(&self) -> String {
+        self.own("x-forwarded-for").join(", ")
+    }
+
     /// Why an application must not receive this, if nginx sends `plain`.
     fn exceeds(&self, plain: &Self) -> Option<String> {
-        if self.method_and_target() != plain.method_and_target() {
+        // A fragment is not part of a target; nginx passes it on.
+        let targets = [plain.method_and_target(), without_fragment(plain.method_and_target())];
+        if !targets.contains(&self.method_and_target()) {
             return Some("method or target differ".into());
         }
         if self.body != plain.body {
             return Some("the body differs".into());
         }
-        let mut hosts = [plain.own("host"), plain.own("x-plain-host")].concat();
-        if plain.own("host").is_empty() {
-            // The daemon speaks HTTP/1.1 to the application, which requires a host.
-            hosts.push("localhost");
-        }
+        let hosts = [plain.own("host"), plain.own("x-plain-host")].concat();
         let host = self.own("host");
-        if host.len() > 1 || host.iter().any(|host| !hosts.contains(host)) {
+        // The daemon speaks HTTP/1.1 to the application, which requires a host. nginx's $host has no port.
+        let is_known = |host: &str| {
+            hosts.iter().any(|known| host == *known || host.starts_with(&format!("{known}:")))
+                || (plain.own("host").is_empty() && host == "localhost")
+        };
+        if host.len() > 1 || host.iter().any(|host| !is_known(host)) {
             return Some(format!("Host is {host:?}, and not one of {hosts:?}"));
         }
-        let addresses = |received: &Self| received.own("x-forwarded-for").join(", ");
-        if addresses(self) != addresses(plain) {
-            return Some(format!("X-Forwarded-For is {:?}, and not {:?}", addresses(self), addresses(plain)));
+        // Addresses that a header `Connection` names are removed; the client's own one cannot be.
+        if self.addresses().is_empty() || !plain.addresses().ends_with(&self.addresses()) {
+            return Some(format!(
+                "X-Forwarded-For is {:?}, and not {:?}",
+                self.addresses(),
+                plain.addresses()
+            ));
         }
         let allowed = plain.of_client();
         let more: Vec<_> = self.of_client().into_iter().filter(|pair| !allowed.contains(pair)).collect();
         (!more.is_empty()).then(|| format!("nginx does not send {more:?}"))
     }
+}
+
+/// Returns a method and target without the fragment.
+fn without_fragment(target: &str) -> &str {
+    target.split('#').next().unwrap_or(target)
 }
 
 /// The recorder's own process, for nginx's `proxy_pass`.
@@ -111,6 +142,7 @@ pub(super) struct Sides {
     _nginx: Vec<Nginx>,
     _daemon: Daemon,
     _recorder: Recorder,
+    _gate: Recorder,
     _test_dir: TestDir,
 }
 
@@ -167,7 +199,28 @@ impl Sides {
             compared: 0,
         };
         let plain_side = side("proxy_pass", &plain, h2_plain, &plain_record);
-        let ours = vec![side("module", &module, h2_module, &module_record)];
+        let gate_record = test_dir.scratch("gate.jsonl");
+        let port = test_dir.port();
+        let config = format!(
+            "socket_file = \"{}\"\n[gate]\nlisten = [\"127.0.0.1:{port}\"]\n[[apps]]\nroot = \"{1}\"\n\
+             app_start_command = \"/usr/bin/python3 {1}/recorder.py {2}\"\napp_group_name = \"gate\"\n",
+            test_dir.socket().display(),
+            app.dir().display(),
+            gate_record.display()
+        );
+        let file = test_dir.path("gate.toml");
+        fs::write(&file, config).unwrap();
+        let log = fs::File::create(test_dir.path("gate.log")).unwrap();
+        let gate = Command::new(binary("flying-passenger-gate"))
+            .arg(format!("--config={}", file.display()))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let gate = Recorder(gate);
+        eventually("the gate listens", || Connection::try_to(port).is_ok());
+        let gate_side =
+            Side { name: "gate", http1_port: port, http2_port: port, record: gate_record, compared: 0 };
+        let ours = vec![side("module", &module, h2_module, &module_record), gate_side];
         for each in &ours {
             Request::get("/ready").send_to(each.http1_port).expect(200);
         }
@@ -178,15 +231,20 @@ impl Sides {
             _nginx: vec![plain, module],
             _daemon: daemon,
             _recorder: recorder,
+            _gate: gate,
             _test_dir: test_dir,
         }
     }
 
     /// Sends the bytes to each, and notes what an application must not receive.
-    pub(super) fn compare(&mut self, name: &str, bytes: &[u8], port: fn(&Side) -> u16) {
-        let plain = self.plain.receive(bytes, port);
+    ///
+    /// `plain` is what nginx's `proxy_pass` is sent instead, where it refuses what others may accept.
+    pub(super) fn compare(&mut self, name: &str, bytes: &[u8], plain: Option<&[u8]>, port: fn(&Side) -> u16) {
+        let mut plain = self.plain.receive(plain.unwrap_or(bytes), port);
+        plain.retain(|each| each.complete);
         for side in &mut self.ours {
-            let received = side.receive(bytes, port);
+            let mut received = side.receive(bytes, port);
+            received.retain(|each| each.complete);
             let why = match (&received[..], &plain[..]) {
                 (ours, plain) if ours.len() > plain.len() => Some("there are more requests".to_owned()),
                 (ours, plain) => ours.iter().zip(plain).find_map(|(ours, plain)| ours.exceeds(plain)),
@@ -205,7 +263,7 @@ impl Sides {
     /// Fails with every difference, and if a request arrived later than its answer.
     pub(super) fn agree(mut self) {
         for side in self.ours.iter_mut().chain([&mut self.plain]) {
-            let late = side.new_records();
+            let late: Vec<_> = side.new_records().into_iter().filter(|each| each.complete).collect();
             assert!(late.is_empty(), "{} has forwarded more: {late:?}", side.name);
         }
         assert!(
