@@ -67,13 +67,8 @@ impl Connection {
 impl Daemon {
     /// Returns the daemon with this socket, without connecting.
     pub(crate) fn new(socket: PathBuf, greeting: Vec<u8>) -> Arc<Self> {
-        let state = State {
-            greeting: greeting.into(),
-            generation: 0,
-            idle: Vec::new(),
-            next: 0,
-            unreachable: None,
-        };
+        let state =
+            State { greeting: greeting.into(), generation: 0, idle: Vec::new(), next: 0, unreachable: None };
         Arc::new(Self { socket, state: Mutex::new(state) })
     }
 
