@@ -54,6 +54,9 @@ fn request_line(line: &Bytes) -> Result<(Bytes, Bytes, Version), Refused> {
 }
 
 fn headers(bytes: &Bytes) -> Result<Vec<Header>, Refused> {
+    if bytes.split(|byte| *byte == b'\n').any(has_tab_in_framing) {
+        return Err(Refused::bad("Content-Length or Transfer-Encoding contains a tab"));
+    }
     let mut parsed = [httparse::EMPTY_HEADER; MAX_HEADERS];
     match httparse::parse_headers(bytes, &mut parsed) {
         Ok(httparse::Status::Complete((used, headers))) if used == bytes.len() => {
@@ -65,6 +68,13 @@ fn headers(bytes: &Bytes) -> Result<Vec<Header>, Refused> {
         Err(httparse::Error::TooManyHeaders) => Err(Refused::status(431, "there are too many headers")),
         _ => Err(Refused::bad("a header is invalid")),
     }
+}
+
+/// Whether a line frames the body and contains a tab: nginx does not take one for a space, and other servers do.
+fn has_tab_in_framing(line: &[u8]) -> bool {
+    const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    line.contains(&b'\t') && FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
 /// An empty value may not be part of the bytes.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
+use protocol::request::BodyLength;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
@@ -101,9 +102,13 @@ async fn serve_stream(
     respond: SendResponse<Bytes>,
     peer: Peer,
 ) {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let mut responder = H2Responder::new(respond, head::expects_continue(&parts));
     let head = match head::parse(&parts, body.is_end_stream()) {
+        // The daemon takes a request with this length for complete, so the end of the body comes first.
+        Ok(head) if head.body == BodyLength::Known(0) && !is_empty(&mut body).await => {
+            return responder.reset();
+        }
         Ok(head) => head,
         Err(refused) => {
             serve::refuse(refused, &mut responder).await;
@@ -115,4 +120,14 @@ async fn serve_stream(
         Served::Complete => {}
         Served::Tunnel(_) | Served::Broken => responder.reset(),
     }
+}
+
+/// Waits for the end of a body of length 0. `h2` refuses a body that is longer than announced.
+async fn is_empty(body: &mut RecvStream) -> bool {
+    while let Some(part) = body.data().await {
+        if !part.is_ok_and(|part| part.is_empty()) {
+            return false;
+        }
+    }
+    true
 }

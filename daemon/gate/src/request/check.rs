@@ -46,8 +46,11 @@ fn host(raw: &RawHead, of_target: Option<Bytes>) -> Result<Option<Bytes>, Refuse
     if headers.next().is_some() {
         return Err(Refused::bad("there are several Host headers"));
     }
-    if let Some(header) = &header {
-        target::check_host(header)?;
+    match &header {
+        Some(header) => target::check_host(header)?,
+        // Required beside a target in absolute form, too: RFC 9112, section 3.2.
+        None if raw.version == Version::Http11 => return Err(Refused::bad("there is no Host header")),
+        None => {}
     }
     if let (Some(authority), Some(header)) = (&raw.authority, &header)
         && !authority.eq_ignore_ascii_case(header)
