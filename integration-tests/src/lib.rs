@@ -16,6 +16,7 @@ mod frame_client;
 mod frameworks;
 mod front;
 mod frozen_disk;
+mod gate;
 mod http;
 mod language;
 mod limits;
@@ -53,6 +54,7 @@ pub use frameworks::{
 };
 pub use front::{Front, WebServer};
 pub use frozen_disk::FrozenDisk;
+pub use gate::{Gate, GateBuilder};
 pub use http::{Connection, Request};
 pub use language::Language;
 pub use load::{Load, LoadReport};

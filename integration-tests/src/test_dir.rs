@@ -9,6 +9,7 @@ use crate::chromium::Chromium;
 use crate::context::TestContext;
 use crate::daemon::DaemonBuilder;
 use crate::front::{Front, WebServer};
+use crate::gate::GateBuilder;
 use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
 use crate::root::make_router_user;
@@ -72,6 +73,11 @@ impl TestDir {
     /// Starts a web server in front of a gate that listens on this socket and on this address.
     pub fn front(&self, server: WebServer, socket: &Path, address: &str) -> Front {
         Front::start(&self.inner, server, socket, address)
+    }
+
+    /// A gate to be configured and started, in front of this test's daemon.
+    pub fn gate(&self) -> GateBuilder {
+        GateBuilder::new(&self.inner)
     }
 
     /// A headless browser.
