@@ -7,10 +7,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::rc::Rc;
 
+use detection::{DetectError, Detected};
 use protocol::request::AppKind;
 
 use crate::app_kind::AppType;
-use crate::detect::{self, DetectError, Detected};
 
 /// The configuration of a location's application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
         (Some(command), _) => app(AppKind::Generic, command),
         (None, Some(AppType::Known(kind))) => app(kind, ""),
         (None, Some(AppType::Unknown)) => Ok(None),
-        (None, None) => detect::detect(Path::new(OsStr::from_bytes(root))),
+        (None, None) => detection::detect(Path::new(OsStr::from_bytes(root))),
     }
 }
 
@@ -124,7 +124,7 @@ pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
 fn is_missing(root: &[u8]) -> bool {
     match Path::new(OsStr::from_bytes(root)).metadata() {
         Ok(metadata) => !metadata.is_dir(),
-        Err(err) => detect::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
+        Err(err) => detection::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
     }
 }
 

@@ -9,7 +9,6 @@
 pub mod app_kind;
 pub mod app_location;
 pub mod base_uri;
-pub mod detect;
 pub mod fly_with;
 pub mod host;
 pub mod instance;

@@ -1,4 +1,9 @@
 //! Detection of the application in a directory: its type, or an error with advice for the operator.
+//!
+//! nginx's worker, which must never block, searches with this as well as the gate and the tools. A directory belongs to
+//! its application's owner, who may put anything into it.
+
+#![forbid(unsafe_code)]
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -119,7 +124,7 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Whether the error means that there is no such file, as nginx decides for its own files.
-pub(crate) fn is_not_found(err: &io::Error) -> bool {
+pub fn is_not_found(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
@@ -153,7 +158,7 @@ mod tests {
 
     impl App {
         fn with(name: &str, files: &[(&str, &str)]) -> Self {
-            let dir = std::env::temp_dir().join(format!("module-core-detect-{name}-{}", std::process::id()));
+            let dir = std::env::temp_dir().join(format!("detection-{name}-{}", std::process::id()));
             let _none_from_before = fs::remove_dir_all(&dir);
             fs::create_dir_all(&dir).unwrap();
             for (file, text) in files {
