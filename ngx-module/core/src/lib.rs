@@ -14,6 +14,7 @@ pub mod host;
 pub mod instance;
 pub mod manifest;
 pub mod negative_cache;
+pub mod nothing_found;
 pub mod pre_start;
 pub mod request_headers;
 pub mod request_id;
