@@ -10,6 +10,7 @@
 mod detected;
 mod directory;
 mod error;
+pub mod interpreter;
 mod node;
 mod passengerfile;
 mod procfile;

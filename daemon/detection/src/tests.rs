@@ -11,10 +11,10 @@ use protocol::request::AppKind::{self, Generic, Meteor, Node, Python, Ruby};
 use super::*;
 
 /// A directory with these files, removed at the end.
-struct App(PathBuf);
+pub(crate) struct App(pub(crate) PathBuf);
 
 impl App {
-    fn with(name: &str, files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(name: &str, files: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (pid, number) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(format!("detection-{name}-{pid}-{number}"));

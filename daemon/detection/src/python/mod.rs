@@ -29,11 +29,9 @@ fn of_file(directory: Directory<'_>, file: &str, rejected: &mut Rejected) -> Opt
             return None;
         }
     };
-    match definitions::first(&text) {
-        Some(name) => Some(Detected::with_file(AppKind::Python, file, &format!("it defines {name}"))),
-        None => {
-            rejected.add(&format!("{file} defines neither \"application\" nor \"app\""));
-            None
-        }
+    if definitions::first(&text).is_none() {
+        rejected.add(&format!("{file} defines neither \"application\" nor \"app\""));
+        return None;
     }
+    Some(Detected::with_file(AppKind::Python, file, "it defines the application"))
 }
