@@ -46,7 +46,6 @@ fn detects_in_a_fixed_order() {
     assert_eq!(answers, ["generic", "ruby", "node", "python"]);
 }
 
-
 #[test]
 fn refuses_a_passengerfile_that_is_no_json() {
     let setup = OneApp::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
