@@ -27,7 +27,7 @@ fn setup(lines: &str, programs: &[(&str, &str)], fill: impl FnOnce(App) -> App) 
     for (program, real) in programs {
         let path = home.join(program);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/bin/sh\nWRAPPED={program} exec {real} \"$@\"\n")).unwrap();
+        fs::write(&path, format!("#!/bin/sh\nWRAPPED={program} exec /usr/bin/{real} \"$@\"\n")).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     }
     chown(app.dir(), Some(UID), Some(GID)).unwrap();
@@ -98,15 +98,9 @@ fn commands_of_a_directory_find_the_interpreter_that_it_asks_for() {
     let program = ".nvm/versions/node/v20.11.0/bin/node";
     let source = NODE.replace("listen(1)", "listen(process.env.PORT, '127.0.0.1')");
     for lines in ["", "passenger_load_shell_envvars off;"] {
-        let setup = setup(
-            lines,
-            &[(program, "/usr/bin/env -i PATH=/usr/bin:/bin PORT=$PORT WRAPPED=$WRAPPED node")],
-            |app| {
-                app.file(".nvmrc", "20")
-                    .file("web.js", &source)
-                    .file("Procfile", "web: node web.js --production")
-            },
-        );
+        let setup = setup(lines, &[(program, "node")], |app| {
+            app.file(".nvmrc", "20").file("web.js", &source).file("Procfile", "web: node web.js --production")
+        });
         assert_eq!(setup.nginx.get("/").expect(200).text(), program, "{lines}");
     }
 }
