@@ -1,6 +1,7 @@
 //! A web server in front of the gate, started with the configuration of its documentation page.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::context::TestContext;
 use crate::frameworks::framework;
+use crate::gate::Gate;
 use crate::http::Connection;
 use crate::paths::{self, workspace};
 use crate::process::{in_group, kill_9, signal};
@@ -32,12 +34,16 @@ pub enum WebServer {
     Nginx,
 }
 
+/// Returns another configuration of the site, from that of the page and all code blocks of the page.
+pub type Change = fn(&str, &[String]) -> String;
+
 /// A running web server.
 pub struct Front {
     test_dir: Arc<TestContext>,
     server: WebServer,
     dir: PathBuf,
     port: u16,
+    command: Command,
     child: Option<Child>,
 }
 
@@ -74,22 +80,30 @@ impl WebServer {
         blocks
     }
 
-    /// Writes its configuration into `dir`, with the addresses of the test, and returns the command that runs it.
-    fn configure(self, dir: &Path, port: u16, socket: &Path, address: &str) -> Command {
-        let place = |text: &str| {
-            text.replace(DOCUMENTED_SOCKET, &socket.display().to_string())
-                .replace(DOCUMENTED_ADDRESS, address)
-        };
+    fn language(self) -> &'static str {
         match self {
-            Self::Apache => apache(dir, port, &place(&self.blocks("apache")[0])),
-            Self::Caddy => caddy(dir, port, &place(&self.blocks("caddyfile")[0])),
-            Self::Haproxy => haproxy(dir, port, &place(&self.blocks("haproxy")[0])),
-            Self::Traefik => {
-                let blocks = self.blocks("yaml");
-                traefik(dir, port, &blocks[0], &place(&blocks[1]))
-            }
-            Self::Envoy => envoy(dir, port, &place(&self.blocks("yaml")[0])),
-            Self::Nginx => nginx(dir, port, &place(&self.blocks("nginx")[0])),
+            Self::Apache => "apache",
+            Self::Caddy => "caddyfile",
+            Self::Haproxy => "haproxy",
+            Self::Traefik | Self::Envoy => "yaml",
+            Self::Nginx => "nginx",
+        }
+    }
+
+    /// Writes its configuration into `dir`, with the addresses of the test, and returns the command that runs it.
+    fn configure(self, dir: &Path, port: u16, gate: &Gate, change: Change) -> Command {
+        let blocks = self.blocks(self.language());
+        let site = if self == Self::Traefik { &blocks[1] } else { &blocks[0] };
+        let site = change(site, &blocks)
+            .replace(DOCUMENTED_SOCKET, &gate.socket().display().to_string())
+            .replace(DOCUMENTED_ADDRESS, &gate.address());
+        match self {
+            Self::Apache => apache(dir, port, &site),
+            Self::Caddy => caddy(dir, port, &site),
+            Self::Haproxy => haproxy(dir, port, &site),
+            Self::Traefik => traefik(dir, port, &blocks[0], &site),
+            Self::Envoy => envoy(dir, port, &site),
+            Self::Nginx => nginx(dir, port, &site),
         }
     }
 }
@@ -189,27 +203,22 @@ fn installed(name: &str) -> PathBuf {
 }
 
 impl Front {
-    /// Starts a web server in front of a gate that listens on this socket and on this address.
-    pub(crate) fn start(
-        test_dir: &Arc<TestContext>,
-        server: WebServer,
-        socket: &Path,
-        address: &str,
-    ) -> Self {
+    /// Starts a web server in front of a gate.
+    pub(crate) fn start(test_dir: &Arc<TestContext>, server: WebServer, gate: &Gate, change: Change) -> Self {
         let port = test_dir.port();
         let dir = test_dir.dir.join(format!("front{port}"));
         fs::create_dir_all(&dir).unwrap();
-        let command = server.configure(&dir, port, socket, address);
-        let mut front = Self { test_dir: Arc::clone(test_dir), server, dir, port, child: None };
-        front.run(command);
+        let command = server.configure(&dir, port, gate, change);
+        let mut front = Self { test_dir: Arc::clone(test_dir), server, dir, port, command, child: None };
+        front.run();
         front
     }
 
-    fn run(&mut self, mut command: Command) {
-        use std::os::unix::process::CommandExt;
+    fn run(&mut self) {
         let log = self.dir.join("output.log");
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let (name, value) = self.test_dir.mark();
+        let command = &mut self.command;
         command.env(name, value).env("HOME", &self.dir).current_dir(&self.dir).process_group(0);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let child =
@@ -224,10 +233,9 @@ impl Front {
     }
 
     /// Starts it again, with the same configuration.
-    pub fn start_again(&mut self, socket: &Path, address: &str) {
+    pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "the web server runs");
-        let command = self.server.configure(&self.dir, self.port, socket, address);
-        self.run(command);
+        self.run();
     }
 
     /// Ends it as a service manager does.

@@ -31,6 +31,20 @@ impl Connection {
         Self::over(stream)
     }
 
+    /// Connects from this local address.
+    pub fn from_address(address: &str, port: u16) -> Self {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+        let at = |address: &str, port| {
+            SockaddrIn::from(std::net::SocketAddrV4::new(address.parse().expect("an IPv4 address"), port))
+        };
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket =
+            socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("cannot create a socket");
+        bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &at(address, 0)).expect("cannot bind");
+        connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &at("127.0.0.1", port)).expect("cannot connect");
+        Self::over(TcpStream::from(socket))
+    }
+
     /// As [`Connection::to`], where failing to connect is a result.
     pub fn try_to(port: u16) -> io::Result<Self> {
         TcpStream::connect(("127.0.0.1", port)).map(Self::over)

@@ -52,7 +52,7 @@ pub use frameworks::{
     framework, generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package,
     node_packages, python_venv, redmine, require_debian_package, run,
 };
-pub use front::{Front, WebServer};
+pub use front::{Change, Front, WebServer};
 pub use frozen_disk::FrozenDisk;
 pub use gate::{Gate, GateBuilder};
 pub use http::{Connection, Request};

@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::chromium::Chromium;
 use crate::context::TestContext;
 use crate::daemon::DaemonBuilder;
-use crate::front::{Front, WebServer};
-use crate::gate::GateBuilder;
+use crate::front::{Change, Front, WebServer};
+use crate::gate::{Gate, GateBuilder};
 use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
 use crate::root::make_router_user;
@@ -70,9 +70,9 @@ impl TestDir {
         Nginx::new(&self.inner, conf)
     }
 
-    /// Starts a web server in front of a gate that listens on this socket and on this address.
-    pub fn front(&self, server: WebServer, socket: &Path, address: &str) -> Front {
-        Front::start(&self.inner, server, socket, address)
+    /// Starts a web server in front of a gate, with a changed configuration of its page.
+    pub fn front(&self, server: WebServer, gate: &Gate, change: Change) -> Front {
+        Front::start(&self.inner, server, gate, change)
     }
 
     /// A gate to be configured and started, in front of this test's daemon.

@@ -1,14 +1,12 @@
 //! Other web servers in front of the gate, each with the configuration of its page in docs/fronts: requests, an upload of
-//! 200 MB, WebSockets and server-sent events, before and after restarts of the web server.
+//! 200 MB, WebSockets and server-sent events, before and after restarts of the web server and of the gate.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
 
-use std::process::{Child, Command};
 use test_support::{
-    App, Connection, Daemon, Exclusive, Front, Language, Request, TestDir, UPLOAD_LEN, WebServer, binary,
-    eventually, sha256_of_upload, upload_file,
+    App, Change, Connection, Daemon, Exclusive, Front, Gate, Language, Request, TestDir, UPLOAD_LEN,
+    WebServer, eventually, sha256_of_upload, upload_file,
 };
 
 const HOST: &str = "example.org";
@@ -16,45 +14,27 @@ const HOST: &str = "example.org";
 /// An application behind the gate behind a web server. The fields are in the order in which they are dropped.
 struct Site {
     front: Front,
-    gate: GateProcess,
-    app: App,
+    gate: Gate,
     _daemon: Daemon,
+    _app: App,
     test_dir: TestDir,
-}
-
-struct GateProcess {
-    child: Child,
-    command: Vec<String>,
-    socket: PathBuf,
-    address: String,
 }
 
 impl Site {
     fn of(server: WebServer) -> Self {
+        Self::with(server, "trusted_proxies = [\"unix:\", \"127.0.0.1\"]", |page, _| page.to_owned())
+    }
+
+    /// With these lines in `[gate]`, and a changed configuration of the page.
+    fn with(server: WebServer, lines: &str, change: Change) -> Self {
         let test_dir = TestDir::new();
         let app = test_dir.app("app").standard(Language::Node);
         let daemon = test_dir.daemon().start();
-        let (socket, port) = (test_dir.path("http.sock"), test_dir.port());
-        let address = format!("127.0.0.1:{port}");
-        let config = format!(
-            "socket_file = \"{}\"\n[gate]\nlisten = [\"unix:{}\", \"{address}\"]\ntrusted_proxies = [\"unix:\", \"127.0.0.1\"]\n[[apps]]\nhosts = [\"{HOST}\"]\nroot = \"{}\"\n",
-            test_dir.socket().display(),
-            socket.display(),
-            app.dir().display()
-        );
-        let file = test_dir.path("gate.toml");
-        std::fs::write(&file, config).unwrap();
-        let command = vec![
-            binary("flying-passenger-gate").display().to_string(),
-            format!("--config={}", file.display()),
-        ];
-        let log = File::create(test_dir.path("gate.log")).unwrap();
-        let child = Command::new(&command[0]).args(&command[1..]).stderr(log).spawn().unwrap();
-        let gate = GateProcess { child, command, socket, address };
-        eventually("gate listens", || Connection::try_to(port).is_ok());
-        Command::new("chmod").arg("666").arg(&gate.socket).status().unwrap();
-        let front = test_dir.front(server, &gate.socket, &gate.address);
-        Self { front, gate, app, _daemon: daemon, test_dir }
+        let gate = test_dir.gate().gate(lines).app(app.dir(), &format!("hosts = [\"{HOST}\"]")).start();
+        let front = test_dir.front(server, &gate, change);
+        let site = Self { front, gate, _daemon: daemon, _app: app, test_dir };
+        site.wait_for_front();
+        site
     }
 
     fn get(&self, path: &str) -> String {
@@ -68,16 +48,16 @@ impl Site {
     }
 
     fn start_front_again(&mut self) {
-        self.front.start_again(&self.gate.socket, &self.gate.address);
+        self.front.start_again();
         self.wait_for_front();
     }
 }
 
 fn check(server: WebServer) {
     let mut site = Site::of(server);
-    site.wait_for_front();
     let pid = site.get("/pid");
     the_request_arrives_unchanged(&site);
+    a_client_cannot_choose_its_address(&site);
     an_upload_arrives(&site);
     events_arrive_at_once(&site, "before");
     websocket_echoes(&site);
@@ -91,6 +71,12 @@ fn check(server: WebServer) {
     site.start_front_again();
     assert_eq!(site.get("/pid"), pid, "after SIGKILL of the web server");
     events_arrive_at_once(&site, "after");
+
+    site.gate.restart();
+    assert_eq!(site.get("/pid"), pid, "after a restart of the gate");
+    site.gate.kill();
+    site.gate.start_again();
+    assert_eq!(site.get("/pid"), pid, "after SIGKILL of the gate");
 }
 
 #[test]
@@ -121,6 +107,47 @@ fn envoy() {
 #[test]
 fn nginx() {
     check(WebServer::Nginx);
+}
+
+#[test]
+fn traefik_by_http2() {
+    let site = Site::with(WebServer::Traefik, "trusted_proxies = [\"127.0.0.1\"]", |page, _| {
+        page.replace("url: http://", "url: h2c://")
+    });
+    the_request_arrives_unchanged(&site);
+    an_upload_arrives(&site);
+    events_arrive_at_once(&site, "http2");
+}
+
+#[test]
+fn haproxy_names_the_client_by_the_proxy_protocol() {
+    let lines = "trusted_proxies = [\"unix:\"]\nproxy_protocol = true";
+    let site = Site::with(WebServer::Haproxy, lines, |page, blocks| {
+        let begin = page.find("    server gate ").expect("the page has a server");
+        page[..begin].to_owned() + &blocks[1]
+    });
+    let forged = Request::get("/env").header("Host", HOST).header("X-Forwarded-For", "192.0.2.1");
+    let headers = headers_at_app(&forged.send_to(site.front.port()).expect(200).json());
+    let addresses: Vec<_> = headers.iter().filter(|(name, _)| name == "x-forwarded-for").collect();
+    assert_eq!(addresses.last().map(|(_, value)| value.as_str()), Some("127.0.0.1"), "{headers:?}");
+}
+
+/// Each web server appends the address of its client, so that what the client sends is not believed.
+fn a_client_cannot_choose_its_address(site: &Site) {
+    let mut client = Connection::from_address("127.0.0.9", site.front.port());
+    client.send(format!(
+        "GET /env HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\
+         Connection: close\r\n\r\n"
+    ));
+    let env = client.read_response().expect(200).json();
+    let headers = headers_at_app(&env);
+    let all = |name: &str| {
+        let same = headers.iter().filter(|(each, _)| each == name).map(|(_, value)| value.as_str());
+        same.collect::<Vec<_>>().join(", ")
+    };
+    let addresses = all("x-forwarded-for");
+    assert!(addresses.ends_with(", 127.0.0.9") || addresses == "127.0.0.9", "{addresses}");
+    assert_eq!(all("x-forwarded-proto"), "http");
 }
 
 /// The headers of a request as the application receives them, by lower-case name.
@@ -190,11 +217,4 @@ fn websocket_echoes(site: &Site) {
 /// A masked frame of a client, with a mask of zeros.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
-}
-
-impl Drop for GateProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use test_support::{Connection, Daemon, Nginx, Request, TestDir, binary, eventually, workspace};
+use test_support::{Connection, Daemon, Gate, Nginx, Request, TestDir, eventually, workspace};
 
 /// What the recorder has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(super) struct Sides {
     _nginx: Vec<Nginx>,
     _daemon: Daemon,
     _recorder: Recorder,
-    _gate: Recorder,
+    _gate: Gate,
     _test_dir: TestDir,
 }
 
@@ -200,24 +200,13 @@ impl Sides {
         };
         let plain_side = side("proxy_pass", &plain, h2_plain, &plain_record);
         let gate_record = test_dir.scratch("gate.jsonl");
-        let port = test_dir.port();
-        let config = format!(
-            "socket_file = \"{}\"\n[gate]\nlisten = [\"127.0.0.1:{port}\"]\n[[apps]]\nroot = \"{1}\"\n\
-             app_start_command = \"/usr/bin/python3 {1}/recorder.py {2}\"\napp_group_name = \"gate\"\n",
-            test_dir.socket().display(),
+        let start = format!(
+            "app_start_command = \"/usr/bin/python3 {}/recorder.py {}\"\napp_group_name = \"gate\"",
             app.dir().display(),
             gate_record.display()
         );
-        let file = test_dir.path("gate.toml");
-        fs::write(&file, config).unwrap();
-        let log = fs::File::create(test_dir.path("gate.log")).unwrap();
-        let gate = Command::new(binary("flying-passenger-gate"))
-            .arg(format!("--config={}", file.display()))
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let gate = Recorder(gate);
-        eventually("the gate listens", || Connection::try_to(port).is_ok());
+        let gate = test_dir.gate().app(app.dir(), &start).start();
+        let port = gate.port();
         let gate_side =
             Side { name: "gate", http1_port: port, http2_port: port, record: gate_record, compared: 0 };
         let ours = vec![side("module", &module, h2_module, &module_record), gate_side];
