@@ -20,6 +20,7 @@ mod page;
 mod passenger_config;
 mod passenger_memory_stats;
 mod passenger_status;
+mod private;
 mod requests;
 mod restart_app;
 mod settings;
