@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use self::app::TestedApp;
 pub(crate) use self::arguments::Doctor;
 use self::events::Events;
+pub(crate) use self::no_app::NoApp;
 use self::private_daemon::PrivateDaemon;
 use self::report::Report;
 use self::run::{AppRun, Timeouts};
