@@ -16,6 +16,11 @@ pub(crate) struct LogLine {
     pub(crate) event: String,
     /// The value that belongs to the event.
     pub(crate) detail: String,
+    /// The part of the daemon that logged the message.
+    pub(crate) part: String,
+    /// Why a start failed, and what to do, if the daemon knows it.
+    pub(crate) cause: String,
+    pub(crate) remedy: String,
     /// The app process that printed the message.
     pub(crate) app_pid: Option<i32>,
 }

@@ -21,6 +21,7 @@ mod running;
 mod servers;
 mod servers_config;
 mod session;
+mod transcript;
 mod watch;
 
 pub(crate) use self::arguments::Start;

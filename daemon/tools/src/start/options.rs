@@ -105,6 +105,10 @@ fn settings(start: &Start, file: &Passengerfile, rackup: Option<String>) -> Resu
         // This command runs in the user's shell, whose variables the app has anyway.
         settings.set("load_shell_envvars", Value::Flag(start.load_shell_envvars));
     }
+    if settings.get("spawn_method").is_none() {
+        // One process, which every change replaces: a preloader would load the app in vain.
+        settings.set("spawn_method", Value::Text("direct".to_owned()));
+    }
     let startup_file = start.startup_file.clone().or(rackup);
     for (name, value) in [
         ("startup_file", startup_file.as_ref()),

@@ -3,9 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-use crate::private::log_line::LogLine;
 
 /// The beginning of lines that are not the app's.
 const OWN: &str = "passenger: ";
@@ -15,8 +12,6 @@ const OWN: &str = "passenger: ";
 pub(super) struct Output {
     terminal: bool,
     file: Option<File>,
-    /// The last start or restart.
-    since: Instant,
 }
 
 impl Output {
@@ -29,38 +24,19 @@ impl Output {
                 .open(path)
                 .map_err(|err| format!("cannot open the log file {}: {err}", path.display()))
         };
-        Ok(Self { terminal, file: file.map(open).transpose()?, since: Instant::now() })
+        Ok(Self { terminal, file: file.map(open).transpose()? })
     }
 
     /// Prints lines of this program.
     pub(super) fn say(&mut self, text: &str) {
         for line in text.lines() {
-            self.print(&format!("{OWN}{line}"));
+            self.print(&format!("{OWN}{}", coloured_only(line)));
         }
     }
 
-    /// Prints the announcement of a restart.
-    pub(super) fn restarting(&mut self, text: &str) {
-        self.since = Instant::now();
-        self.say(text);
-    }
-
-    /// Prints a line of the daemon's log, if the user needs it.
-    pub(super) fn daemon_line(&mut self, line: &LogLine) {
-        if line.app_pid.is_some() {
-            for text in line.message.lines() {
-                self.print(&coloured_only(text));
-            }
-            return;
-        }
-        match line.event.as_str() {
-            "process_ready" => {
-                let took = seconds(self.since.elapsed());
-                self.say(&format!("process {} is ready, after {took}", line.detail));
-            }
-            _ if line.is_error() || line.level == "warn" => self.say(&coloured_only(&line.message)),
-            _ => {}
-        }
+    /// Prints a line of the app.
+    pub(super) fn app_line(&mut self, text: &str) {
+        self.print(&coloured_only(text));
     }
 
     fn print(&mut self, line: &str) {
@@ -72,10 +48,6 @@ impl Output {
             let _ = writeln!(file, "{line}");
         }
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
 }
 
 /// Removes control characters other than tabs, line ends and sequences that select colours: an app may print what a client

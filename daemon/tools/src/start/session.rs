@@ -15,6 +15,7 @@ use super::pid_file::PidFile;
 use super::restarts;
 use super::running::{RunningApp, RuntimeDir, usual_log_file};
 use super::servers::{Servers, reachable};
+use super::transcript::Transcript;
 use crate::Outcome;
 use crate::private::log_line::LogLine;
 use crate::private::process::Logged;
@@ -35,8 +36,10 @@ struct Session<'s> {
     events: &'s Events,
     address: SocketAddr,
     output: Output,
+    transcript: Transcript,
     servers: Servers,
     is_up: bool,
+    background: Background,
     started: Instant,
     /// The last lines of the two servers, which say why one has ended.
     last_error: Option<String>,
@@ -76,9 +79,11 @@ pub(super) fn run(
         events,
         address,
         output,
+        transcript: Transcript::new(),
         servers,
         started,
         is_up: false,
+        background,
         last_error: None,
     };
     let result = session.follow(&mut state);
@@ -104,14 +109,16 @@ impl Session<'_> {
                 Some(Event::Gate(Logged::Ended)) => return Err(self.ended("gate")),
                 Some(Event::Changed(files)) => {
                     let files = self.names(&files);
-                    self.output.restarting(&format!("changed: {files}; restarting"));
+                    self.transcript.restarting(&mut self.output);
+                    self.output.say(&format!("changed: {files}; restarting"));
                 }
                 Some(Event::Note(text)) => self.output.say(&text),
-                None if self.started.elapsed() > START_TIMEOUT => {
+                None if !self.is_up && self.started.elapsed() > START_TIMEOUT => {
                     return Err(format!("nothing listens on {} after 30 s", self.address));
                 }
                 None => {}
             }
+            self.transcript.tick(&mut self.output);
             if !self.is_up && self.servers.accept_connections(self.address) {
                 self.is_up = true;
                 self.announce(state)?;
@@ -120,7 +127,7 @@ impl Session<'_> {
     }
 
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        if self.is_up {
+        if self.is_up && !self.transcript.is_holding() {
             return self.events.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected);
         }
         self.events.receiver.recv_timeout(POLL_INTERVAL)
@@ -136,14 +143,14 @@ impl Session<'_> {
             }
         }
         self.remember(line);
-        self.output.daemon_line(line);
+        self.transcript.line(line, &mut self.output);
         Ok(())
     }
 
     fn gate_line(&mut self, line: &LogLine) {
         self.remember(line);
         if self.is_up {
-            self.output.daemon_line(line);
+            self.transcript.line(line, &mut self.output);
         }
     }
 
@@ -172,11 +179,9 @@ impl Session<'_> {
         if self.address.ip().is_unspecified() {
             self.output.say("other machines can connect, because of --address");
         }
-        self.output.say(if self.options.watch {
-            "it restarts when its files change; Ctrl-C stops it"
-        } else {
-            "Ctrl-C stops it"
-        });
+        let restarts = if self.options.watch { "it restarts when its files change; " } else { "" };
+        let stops = if self.background.is_background() { "passenger stop" } else { "Ctrl-C" };
+        self.output.say(&format!("{restarts}{stops} stops it"));
         self.output.say(&state.url);
         Ok(())
     }

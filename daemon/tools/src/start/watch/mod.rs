@@ -60,7 +60,8 @@ impl Watcher {
 
     /// Waits for changes; returns the files.
     pub(super) fn next_changes(&mut self) -> Result<Vec<PathBuf>, String> {
-        let mut changed = BTreeSet::new();
+        let mut changed: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut new = BTreeSet::new();
         let mut first = None;
         loop {
             let quiet = match first {
@@ -71,12 +72,18 @@ impl Watcher {
                 }
             };
             if first.is_some() && (quiet.is_none() || !self.waits(quiet)?) {
+                // Editors write a temporary file, which then replaces the file.
+                changed.retain(|path: &PathBuf| !new.contains(path) || path.symlink_metadata().is_ok());
+                if changed.is_empty() {
+                    first = None;
+                    continue;
+                }
                 return Ok(changed.into_iter().collect());
             }
             if first.is_none() {
                 self.waits(None)?;
             }
-            self.read(&mut changed)?;
+            self.read(&mut changed, &mut new)?;
             if first.is_none() && !changed.is_empty() {
                 first = Some(Instant::now());
             }
@@ -97,7 +104,7 @@ impl Watcher {
         }
     }
 
-    fn read(&mut self, changed: &mut BTreeSet<PathBuf>) -> Result<(), String> {
+    fn read(&mut self, changed: &mut BTreeSet<PathBuf>, new: &mut BTreeSet<PathBuf>) -> Result<(), String> {
         let events = match self.inotify.read_events() {
             Err(Errno::EAGAIN) => return Ok(()),
             Err(err) => return Err(failed(err)),
@@ -109,13 +116,13 @@ impl Watcher {
                 let root = self.rules.root().to_path_buf();
                 self.add_all_below(&root);
             } else {
-                self.handle(&event, changed);
+                self.handle(&event, changed, new);
             }
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: &InotifyEvent, changed: &mut BTreeSet<PathBuf>) {
+    fn handle(&mut self, event: &InotifyEvent, changed: &mut BTreeSet<PathBuf>, new: &mut BTreeSet<PathBuf>) {
         if event.mask.contains(AddWatchFlags::IN_IGNORED) {
             self.directories.remove(&event.wd);
             return;
@@ -135,6 +142,9 @@ impl Watcher {
                 changed.insert(path);
             }
             return;
+        }
+        if event.mask.contains(AddWatchFlags::IN_CREATE) {
+            new.insert(path.clone());
         }
         // A new file is reported when it is closed; a link is not opened.
         let is_early = event.mask.contains(AddWatchFlags::IN_CREATE)
@@ -276,13 +286,20 @@ mod tests {
     #[test]
     fn renamed_deleted_and_linked_files_are_reported() {
         let mut watched = Watched::new(100, &[]);
-        fs::write(watched.dir.join(".app.rb.swp"), "1").unwrap();
-        fs::rename(watched.dir.join(".app.rb.swp"), watched.dir.join("app.rb")).unwrap();
+        fs::write(watched.dir.join("app.rb"), "1").unwrap();
         assert_eq!(watched.changes(), [Path::new("app.rb")]);
         fs::remove_file(watched.dir.join("app.rb")).unwrap();
         assert_eq!(watched.changes(), [Path::new("app.rb")]);
         std::os::unix::fs::symlink("/dev/null", watched.dir.join("link.rb")).unwrap();
         assert_eq!(watched.changes(), [Path::new("link.rb")]);
+    }
+
+    #[test]
+    fn temporary_files_of_editors_are_not_reported() {
+        let mut watched = Watched::new(100, &[]);
+        fs::write(watched.dir.join("sedX1"), "1").unwrap();
+        fs::rename(watched.dir.join("sedX1"), watched.dir.join("app.py")).unwrap();
+        assert_eq!(watched.changes(), [Path::new("app.py")]);
     }
 
     #[test]
