@@ -1,7 +1,7 @@
 //! The end of `passenger start`: whatever ends it, no process and no file is left.
 
-use std::io::Read;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use test_support::{
@@ -67,31 +67,19 @@ fn a_closed_terminal_ends_everything() {
     let start = passenger(&test_dir, app.dir(), &["start", "--port=0"]);
     let words = std::iter::once(start.get_program()).chain(start.get_args());
     let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-    let mut terminal = passenger(&test_dir, app.dir(), &["--version"]);
-    let mut script = std::process::Command::new("script");
+    let mut script = Command::new("script");
     script.args(["--quiet", "--command", &line.join(" "), "/dev/null"]).current_dir(app.dir());
     script.envs(start.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    assert!(terminal.stdout(Stdio::null()).status().unwrap().success());
-    let mut script = as_ordinary_user(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut shown = String::new();
-    let mut out = script.stdout.take().unwrap();
-    while !shown.contains(" is ready, after ") {
-        let mut bytes = [0; 1024];
-        let length = out.read(&mut bytes).unwrap();
-        assert_ne!(length, 0, "it has ended: {shown}");
-        shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
-    }
-    let processes = test_support::descendants(script.id());
-    assert!(processes.len() >= 5, "{processes:?}");
-    kill_9(script.id());
-    script.wait().unwrap();
+    let mut terminal = StartedApp::of(as_ordinary_user(&mut script));
+    let processes = started_processes(&terminal);
+    kill_9(terminal.pid());
+    terminal.wait();
     eventually("all processes have exited", || !processes.iter().any(|pid| is_alive(*pid)));
     eventually("the runtime directory is removed", || runtime_files(&test_dir).is_empty());
 }
 
 /// The command, as the user who runs the apps.
-fn as_ordinary_user(mut command: std::process::Command) -> std::process::Command {
-    use std::os::unix::process::CommandExt;
+fn as_ordinary_user(command: &mut Command) -> &mut Command {
     if test_support::is_root() {
         let user = nix::unistd::User::from_name(test_support::ORDINARY_USER).unwrap().unwrap();
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -126,7 +114,7 @@ fn nothing_is_written_outside_of_the_runtime_directory() {
         "module.exports = 1; require('http').createServer((_, response) => response.end('ok')).listen(3000);";
     let app = of_ordinary_user(test_dir.app("shop").node(source));
     let list = |dir: &std::path::Path| {
-        let listed = std::process::Command::new("find").arg(dir).output().unwrap();
+        let listed = Command::new("find").arg(dir).output().unwrap();
         let mut lines: Vec<_> =
             String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect();
         lines.sort();

@@ -87,7 +87,7 @@ fn a_used_port_is_an_error_that_names_its_user() {
     let started = StartedApp::start(&test_dir, other.dir(), &[]);
     let port = started.port();
     let (status, shown) = passenger_output(&test_dir, app.dir(), &["start", "-p", &port.to_string()]);
-    let begin = format!("passenger: port {port} of 127.0.0.1 is used by flying-passenge");
+    let begin = format!("passenger: port {port} of 127.0.0.1 is used by flying-passenger-gate (PID ");
     assert!(status == Some(1) && shown.starts_with(&begin), "{shown}");
     assert!(shown.contains("; specify another port, such as --port "), "{shown}");
 

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use procfs::process::{FDTarget, Process, all_processes};
 
@@ -37,7 +38,10 @@ fn user_of(port: u16) -> String {
     let sockets = sock_diag::listeners(port).unwrap_or_default();
     let inodes: Vec<u64> = sockets.iter().map(|socket| u64::from(socket.inode)).collect();
     let holder = all_processes().into_iter().flatten().flatten().find(|process| has_one_of(process, &inodes));
-    let name = |process: &Process| process.stat().ok().map(|stat| (stat.comm, stat.pid));
+    let name = |process: &Process| {
+        let program = process.cmdline().ok()?.first().map(PathBuf::from)?;
+        Some((program.file_name()?.to_string_lossy().into_owned(), process.pid()))
+    };
     match (holder.as_ref().and_then(name), sockets.first()) {
         (Some((name, pid)), _) => format!("{name} (PID {pid})"),
         (None, Some(socket)) => format!("a process of the user with the ID {}", socket.uid),

@@ -120,8 +120,11 @@ fn settings(start: &Start, file: &Passengerfile, rackup: Option<String>) -> Resu
             settings.set(name, Value::Text(interpreter(name, value)?));
         }
     }
-    if let Some(number) = start.min_instances {
-        settings.set("min_instances", Value::Number(i64::from(number)));
+    match start.min_instances {
+        Some(number) => settings.set("min_instances", Value::Number(i64::from(number))),
+        // Set, so that the app starts before its first request, and its errors are seen at once.
+        None if settings.get("min_instances").is_none() => settings.set("min_instances", Value::Number(1)),
+        None => {}
     }
     let mut variables = file.map("envvars")?;
     for given in &start.envvar {
