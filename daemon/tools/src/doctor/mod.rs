@@ -22,7 +22,6 @@ use std::process::ExitCode;
 use self::app::TestedApp;
 pub(crate) use self::arguments::Doctor;
 use self::events::Events;
-pub(crate) use self::no_app::NoApp;
 use self::private_daemon::PrivateDaemon;
 use self::report::Report;
 use self::run::{AppRun, Timeouts};

@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 /// The error for a directory without an app.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NoApp {
-    pub(crate) root: PathBuf,
-    pub(crate) problem: String,
-    pub(crate) advice: String,
+pub(super) struct NoApp {
+    pub(super) root: PathBuf,
+    pub(super) problem: String,
+    pub(super) advice: String,
 }
 
 impl NoApp {
-    pub(crate) fn new(root: &Path, problem: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn new(root: &Path, problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { root: root.to_path_buf(), problem: problem.into(), advice: advice.into() }
     }
 
     /// Creates the error for a directory in which no app was found.
-    pub(crate) fn in_directory(root: &Path) -> Self {
+    pub(super) fn in_directory(root: &Path) -> Self {
         let hint = HINTS.iter().find(|(file, _)| root.join(file).exists());
         let problem = format!(
             "there is no app in {}: it contains none of config.ru, app.js, passenger_wsgi.py, .meteor and \

@@ -9,7 +9,6 @@ use module_core::app_location::{AppConf, find_app};
 use protocol::request::AppKind;
 
 use super::options::Options;
-use crate::doctor::NoApp;
 
 /// Bytes of a file that are searched for the name of a framework.
 const SEARCHED: u64 = 64 * 1024;
@@ -39,7 +38,7 @@ const PYTHON: &[&str] =
 pub(super) struct FoundApp {
     /// Its type and framework, such as `python, Flask`.
     pub(super) description: String,
-    /// How it starts: the startup file, or the command.
+    /// How it starts: the startup file, or the command, and why it was chosen.
     pub(super) entry_point: String,
 }
 
@@ -53,25 +52,34 @@ impl FoundApp {
         };
         let root = &options.root;
         let found = find_app(&conf, root.as_os_str().as_encoded_bytes()).map_err(|err| err.to_string())?;
-        let Some(found) = found else {
-            let no_app = NoApp::in_directory(root);
-            return Err(format!("{}\n{}", no_app.problem, no_app.advice));
-        };
-        let default = found.kind.definition().startup_file;
-        let entry_point = match (options.text("startup_file").or(default), found.start_command.as_str()) {
-            (_, command) if !command.is_empty() => command.to_owned(),
-            (Some(file), _) => file.to_owned(),
-            (None, _) => String::new(),
-        };
+        let found = found.ok_or_else(|| no_app(root))?;
         if let Some(file) = options.text("startup_file").filter(|file| !root.join(file).is_file()) {
             return Err(format!("the startup file {} does not exist", root.join(file).display()));
         }
+        let entry = found.entry();
+        let entry_point = options.text("startup_file").unwrap_or(entry.value).to_owned();
+        let reason = match (options.text("startup_file"), entry.reason) {
+            (None, Some(reason)) => format!(", because {reason}"),
+            _ => String::new(),
+        };
         let description = match framework(root, found.kind) {
             Some(framework) => format!("{}, {framework}", found.kind.as_str()),
             None => found.kind.as_str().to_owned(),
         };
-        Ok(Self { description, entry_point })
+        Ok(Self { description, entry_point: entry_point + &reason })
     }
+}
+
+/// Returns the error for a directory without an app: what was looked for, what was found and is not used, and what to do.
+fn no_app(root: &Path) -> String {
+    let mut message =
+        format!("there is no app in {}: looked for {}", root.display(), detection::candidates().join(", "));
+    for rejected in detection::search(root).map(|search| search.rejected).unwrap_or_default() {
+        message.push_str(&format!("\nnot used: {rejected}"));
+    }
+    message
+        + "\nspecify the app's directory, or --startup-file FILE, or --app-start-command COMMAND for a program that \
+               listens on $PORT"
 }
 
 /// Returns the framework of the app.
