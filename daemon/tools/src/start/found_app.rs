@@ -59,7 +59,7 @@ impl FoundApp {
         let entry = found.entry();
         let entry_point = options.text("startup_file").unwrap_or(entry.value).to_owned();
         let reason = match (options.text("startup_file"), entry.reason) {
-            (None, Some(reason)) => format!(", because {reason}"),
+            (None, Some(reason)) => format!(" ({reason})"),
             _ => String::new(),
         };
         let description = match framework(root, found.kind) {

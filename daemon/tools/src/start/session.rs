@@ -171,7 +171,7 @@ impl Session<'_> {
         self.runtime.publish(state)?;
         let entry_point = &self.app.entry_point;
         self.output.say(&format!(
-            "{} ({}: {entry_point}) in the environment {}",
+            "{} is {}; starts {entry_point} in the environment {}",
             self.options.root.display(),
             self.app.description,
             self.options.environment
