@@ -31,7 +31,12 @@ fn a_flask_app_answers_after_one_command() {
     let started = StartedApp::start(&test_dir, app.dir(), &["--python", "/usr/bin/python3"]);
     assert_eq!(started.get("/").expect(200).text(), "hello flask");
     let shown = started.shown();
-    assert!(shown.contains(" is python, Flask; starts app.py (it defines the application) in the environment development"), "{shown}");
+    assert!(
+        shown.contains(
+            " is python, Flask; starts app.py (it defines the application) in the environment development"
+        ),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -199,7 +204,11 @@ fn keys_of_the_passengerfile_have_their_effect() {
     let app = of_ordinary_user(app);
     let started = StartedApp::start(&test_dir, app.dir(), &[]);
     assert_eq!(started.get("/").expect(200).text(), "blue");
-    assert!(started.shown().contains(" is python; starts other.py in the environment staging"), "{}", started.shown());
+    assert!(
+        started.shown().contains(" is python; starts other.py in the environment staging"),
+        "{}",
+        started.shown()
+    );
     drop(started);
     let started = StartedApp::start(&test_dir, app.dir(), &["-e", "test", "--envvar", "COLOUR=red"]);
     assert_eq!(started.get("/").expect(200).text(), "red", "flags take precedence");

@@ -49,3 +49,26 @@ pub struct Arguments {
     #[arg(long)]
     pub check: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use common::config::gate::GATE_KEYS;
+
+    use super::*;
+
+    #[test]
+    fn the_page_names_every_flag_and_key() {
+        let page = include_str!("../../../docs/GATE.md");
+        let command = Arguments::command();
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(page.contains(&format!("`--{flag}")), "--{flag}");
+        }
+        for key in GATE_KEYS.into_iter().chain(["hosts", "path", "root", "public", "pre_start"]) {
+            assert!(page.contains(&format!("| `{key}` |")), "{key}");
+        }
+        for key in ["app_type", "app_start_command", "app_group_name"] {
+            assert!(page.contains(&format!("`{key}`")), "{key}");
+        }
+    }
+}

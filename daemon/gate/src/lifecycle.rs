@@ -73,7 +73,9 @@ pub(crate) async fn run(arguments: &Arguments, options: Options) -> Result<(), S
         accepting.push(tokio::spawn(accept::run(Arc::clone(&gate), listener, Arc::clone(&places))));
     }
     if geteuid().is_root() {
-        warn!("the gate needs no privileges; run it as another user, such as with User= or DynamicUser= of systemd");
+        warn!(
+            "the gate needs no privileges; run it as another user, such as with User= or DynamicUser= of systemd"
+        );
     }
     notify(&[NotifyState::Ready]);
     loop {

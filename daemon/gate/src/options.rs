@@ -51,7 +51,9 @@ impl Options {
             }
         }
         if apps.is_empty() && errors.is_empty() {
-            errors.push("no application: add a table [[apps]] to the file of --config, or use --app DIR".into());
+            errors.push(
+                "no application: add a table [[apps]] to the file of --config, or use --app DIR".into(),
+            );
         }
         let listen = listen(arguments, &file, &mut errors);
         let socket = arguments.socket_file.clone().or(file.socket_file);
@@ -121,9 +123,9 @@ fn set(app: &mut GateApp, name: &str, text: &str) -> Result<(), String> {
 
 /// Adds a variable of the environment, as `env_var=NAME=VALUE`.
 fn add_variable(app: &mut GateApp, text: &str) -> Result<(), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("invalid value \"{text}\" in \"--app-setting env_var\": must be NAME=VALUE"))?;
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        format!("invalid value \"{text}\" in \"--app-setting env_var\": must be NAME=VALUE")
+    })?;
     let mut all = match app.settings.get("env_var") {
         Some(Value::Map(all)) => all.clone(),
         _ => Vec::new(),
@@ -150,7 +152,9 @@ fn listen(arguments: &Arguments, file: &GateFile, errors: &mut Vec<String>) -> V
 fn level(arguments: &Arguments, of_file: Option<LogLevel>, errors: &mut Vec<String>) -> LogLevel {
     let Some(text) = &arguments.log_level else { return of_file.unwrap_or_default() };
     text.parse().unwrap_or_else(|_| {
-        errors.push(format!("invalid value \"{text}\" in \"--log-level\": must be 0 to 7 or the name of a level"));
+        errors.push(format!(
+            "invalid value \"{text}\" in \"--log-level\": must be 0 to 7 or the name of a level"
+        ));
         LogLevel::default()
     })
 }

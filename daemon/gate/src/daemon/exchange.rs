@@ -127,7 +127,10 @@ fn cannot_connect(daemon: &Daemon, err: &io::Error) -> ExchangeError {
         }
         _ => "",
     };
-    ExchangeError::Daemon(format!("cannot connect to flying-passenger at {}: {err}{advice}", daemon.socket().display()))
+    ExchangeError::Daemon(format!(
+        "cannot connect to flying-passenger at {}: {err}{advice}",
+        daemon.socket().display()
+    ))
 }
 
 async fn attempt<B: RequestBody, R: Responder>(

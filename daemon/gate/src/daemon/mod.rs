@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::UnixStream;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::listen::stream::Stream;
@@ -45,6 +46,14 @@ struct State {
 struct Idle {
     id: u64,
     connection: Connection,
+    /// Waits for the end of the connection. It holds the stream, so it must not outlive this.
+    watcher: AbortHandle,
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
 }
 
 /// A connection to the daemon.
@@ -67,13 +76,8 @@ impl Connection {
 impl Daemon {
     /// Returns the daemon with this socket, without connecting.
     pub(crate) fn new(socket: PathBuf, greeting: Vec<u8>) -> Arc<Self> {
-        let state = State {
-            greeting: greeting.into(),
-            generation: 0,
-            idle: Vec::new(),
-            next: 0,
-            unreachable: None,
-        };
+        let state =
+            State { greeting: greeting.into(), generation: 0, idle: Vec::new(), next: 0, unreachable: None };
         Arc::new(Self { socket, state: Mutex::new(state) })
     }
 
@@ -101,7 +105,7 @@ impl Daemon {
             // The daemon sends nothing on an idle connection but a goodbye.
             let received = idle.connection.stream.try_read(&mut BytesMut::with_capacity(1));
             if matches!(received, Err(err) if err.kind() == ErrorKind::WouldBlock) {
-                return Some(idle.connection);
+                return Some(idle.connection.clone());
             }
         }
     }
@@ -141,14 +145,13 @@ impl Daemon {
         let id = state.next;
         state.next += 1;
         let stream = Arc::clone(&connection.stream);
-        state.idle.push(Idle { id, connection });
-        drop(state);
         let daemon = Arc::clone(self);
         // Closes the connection when the daemon says goodbye or ends.
-        tokio::spawn(async move {
+        let watcher = tokio::spawn(async move {
             let _closed = stream.readable().await;
             daemon.lock().idle.retain(|idle| idle.id != id);
         });
+        state.idle.push(Idle { id, connection, watcher: watcher.abort_handle() });
     }
 }
 

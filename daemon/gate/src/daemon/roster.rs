@@ -60,7 +60,10 @@ pub(crate) async fn run(socket: std::path::PathBuf, identity: String, mut conten
             }
             Err(err) => log_once(
                 &mut logged,
-                format!("cannot tell flying-passenger at {} which applications are configured: {err}", socket.display()),
+                format!(
+                    "cannot tell flying-passenger at {} which applications are configured: {err}",
+                    socket.display()
+                ),
             ),
         }
         sleep(pause).await;
@@ -136,7 +139,8 @@ async fn frames(sites: &Arc<Sites>, identity: &str) -> Vec<u8> {
 }
 
 fn configured(site: &Site) -> ConfiguredApps {
-    let base_uris: Vec<String> = Some(&site.base_uri).filter(|base| !base.is_empty()).cloned().into_iter().collect();
+    let base_uris: Vec<String> =
+        Some(&site.base_uri).filter(|base| !base.is_empty()).cloned().into_iter().collect();
     let location = Location {
         name: site.base_uri.as_bytes(),
         files: Files::Root(&site.public_bytes),
@@ -145,7 +149,8 @@ fn configured(site: &Site) -> ConfiguredApps {
     };
     let apps = ConfiguredApps::new(site.conf.clone(), &site.written, site.settings.clone(), location);
     if site.pre_start
-        && let Err(problem) = apps.pre_start(if site.base_uri.is_empty() { b"/" } else { site.base_uri.as_bytes() })
+        && let Err(problem) =
+            apps.pre_start(if site.base_uri.is_empty() { b"/" } else { site.base_uri.as_bytes() })
     {
         warn!("cannot start the application in {} before its first request: {problem}", site.root_name());
     }

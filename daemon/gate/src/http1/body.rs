@@ -95,7 +95,8 @@ impl BodyDecoder {
                 }
                 State::Trailer(read) => {
                     let Some(line) = take_line(input, MAX_TRAILER - read)? else { return Ok(None) };
-                    self.0 = if line.is_empty() { State::Finished } else { State::Trailer(read + line.len() + 2) };
+                    self.0 =
+                        if line.is_empty() { State::Finished } else { State::Trailer(read + line.len() + 2) };
                 }
             }
         }
@@ -106,7 +107,11 @@ impl BodyDecoder {
 fn take_line(input: &mut BytesMut, most: usize) -> Result<Option<BytesMut>, Refused> {
     let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
         let is_too_long = input.len() > most;
-        return if is_too_long { Err(Refused::bad("a line of a chunked body is too long")) } else { Ok(None) };
+        return if is_too_long {
+            Err(Refused::bad("a line of a chunked body is too long"))
+        } else {
+            Ok(None)
+        };
     };
     if end > most || end == 0 || input[end - 1] != b'\r' {
         return Err(Refused::bad("a line of a chunked body is invalid"));
@@ -123,7 +128,9 @@ fn chunk_length(line: &[u8]) -> Result<u64, Refused> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (number, extension) = line.split_at(digits);
     let is_valid = (1..=15).contains(&digits) && matches!(extension.trim_ascii_start(), [] | [b';', ..]);
-    let number = str::from_utf8(number).ok().filter(|_| is_valid && (extension.is_empty() || !extension[1..].is_empty()));
+    let number = str::from_utf8(number)
+        .ok()
+        .filter(|_| is_valid && (extension.is_empty() || !extension[1..].is_empty()));
     number
         .and_then(|number| u64::from_str_radix(number, 16).ok())
         .ok_or(Refused::bad("the length of a chunk is invalid"))
@@ -188,6 +195,65 @@ impl Drop for Body<'_> {
         // The memory of a large body is not kept for the next request.
         if self.buffer.is_empty() && self.buffer.capacity() > PART {
             *self.buffer = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes a chunked body that arrives in parts of `step` bytes; `Ok(None)` if it is not complete.
+    fn decode(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, u16> {
+        let mut decoder = BodyDecoder::new(Framing::Chunked);
+        let (mut input, mut body) = (BytesMut::new(), Vec::new());
+        for part in bytes.chunks(step) {
+            input.extend_from_slice(part);
+            while let Some(part) = decoder.decode(&mut input).map_err(|refused| refused.status)? {
+                body.extend_from_slice(&part);
+            }
+        }
+        Ok(decoder.is_finished().then(|| (body, input.to_vec())))
+    }
+
+    #[test]
+    fn chunks_are_decoded_however_they_arrive() {
+        let bytes = b"3\r\nabc\r\n00A;x=y\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nGET";
+        for step in 1..=bytes.len() {
+            let (body, rest) = decode(bytes, step).unwrap().unwrap();
+            assert_eq!(body, b"abc0123456789", "{step}");
+            assert!(b"GET".starts_with(&rest[..]) || rest == b"GET", "{step}");
+        }
+        assert_eq!(decode(b"3\r\nabc\r\n", 1), Ok(None));
+        assert_eq!(decode(b"0\r\n\r\n", 1), Ok(Some((Vec::new(), Vec::new()))));
+    }
+
+    #[test]
+    fn ambiguous_chunks_are_refused() {
+        let long_line = [b"1;".repeat(200), b"\r\n".to_vec()].concat();
+        let long_trailer = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(2000)].concat();
+        for wrong in [
+            &b"3\nabc\r\n"[..],
+            b"3\r\nabcd\r\n0\r\n\r\n",
+            b"3\r\nabc\n0\r\n\r\n",
+            b"3\r\nabcX\r\n",
+            b"\r\n3\r\nabc\r\n",
+            b"0x3\r\nabc\r\n",
+            b"+3\r\nabc\r\n",
+            b"-1\r\n",
+            b" 3\r\nabc\r\n",
+            b"3 3\r\nabc\r\n",
+            b"g\r\n",
+            b"3;\r\nabc\r\n",
+            b"3\r;x\r\nabc\r\n",
+            b"1234567890123456\r\n",
+            b"ffffffffffffffff0\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\n\r\n",
+            &long_line,
+            &long_trailer,
+        ] {
+            assert_eq!(decode(wrong, 1), Err(400), "{}", wrong.escape_ascii());
         }
     }
 }

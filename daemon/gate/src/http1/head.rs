@@ -30,7 +30,8 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<H1Head, Refused> {
         Framing::Chunked => BodyLength::Unknown,
     };
     let keep_alive = keeps_alive(&headers, version);
-    let expects_continue = expects_continue(&headers, version)? && !matches!(framing, Framing::None | Framing::Length(0));
+    let expects_continue =
+        expects_continue(&headers, version)? && !matches!(framing, Framing::None | Framing::Length(0));
     let raw = RawHead { method, target, authority: None, headers, version };
     Ok(H1Head { head: check(raw, body)?, framing, keep_alive, expects_continue })
 }

@@ -27,9 +27,11 @@ impl HeadScanner {
         while let Some(&byte) = bytes.get(self.at) {
             match byte {
                 0 => return Err(Refused::bad("the head contains a NUL")),
-                b'\r' if bytes.get(self.at + 1).is_some_and(|next| *next != b'\n') => {
-                    return Err(Refused::bad("the head contains a CR that no LF follows"));
-                }
+                b'\r' => match bytes.get(self.at + 1) {
+                    Some(b'\n') => {}
+                    Some(_) => return Err(Refused::bad("the head contains a CR that no LF follows")),
+                    None => return Ok(None),
+                },
                 b'\n' => {
                     if self.at == 0 || bytes[self.at - 1] != b'\r' {
                         return Err(Refused::bad("a line of the head ends with a bare LF"));
@@ -54,7 +56,11 @@ impl HeadScanner {
 
     fn skip_empty(&mut self) -> Result<(), Refused> {
         self.begin = self.at;
-        if self.begin > 2 * MAX_EMPTY { Err(Refused::bad("there are empty lines before the request")) } else { Ok(()) }
+        if self.begin > 2 * MAX_EMPTY {
+            Err(Refused::bad("there are empty lines before the request"))
+        } else {
+            Ok(())
+        }
     }
 
     fn check_length(&self) -> Result<(), Refused> {

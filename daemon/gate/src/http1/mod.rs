@@ -6,7 +6,7 @@
 
 pub(crate) mod body;
 pub(crate) mod head;
-mod lines;
+pub(crate) mod lines;
 mod responder;
 mod tunnel;
 

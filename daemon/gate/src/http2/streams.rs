@@ -93,7 +93,8 @@ fn response(head: ResponseHead) -> io::Result<Response<()>> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).map_err(|_| io::ErrorKind::InvalidData)?;
     for (name, value) in head.headers {
-        let value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| io::ErrorKind::InvalidData)?;
+        let value =
+            HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| io::ErrorKind::InvalidData)?;
         let name = HeaderName::from_bytes(&name).map_err(invalid)?;
         if name.as_str() != "proxy-connection" {
             response.headers_mut().append(name, value);
@@ -104,7 +105,9 @@ fn response(head: ResponseHead) -> io::Result<Response<()>> {
 
 impl Responder for H2Responder {
     async fn send_continue(&mut self) -> io::Result<()> {
-        if let (State::NotBegun(respond), true) = (&mut self.state, std::mem::take(&mut self.expects_continue)) {
+        if let (State::NotBegun(respond), true) =
+            (&mut self.state, std::mem::take(&mut self.expects_continue))
+        {
             let mut response = Response::new(());
             *response.status_mut() = StatusCode::CONTINUE;
             respond.send_informational(response).map_err(other)?;
@@ -120,7 +123,9 @@ impl Responder for H2Responder {
     }
 
     async fn head(&mut self, mut head: ResponseHead, body: ResponseBody) -> io::Result<()> {
-        let State::NotBegun(respond) = &mut self.state else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let State::NotBegun(respond) = &mut self.state else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         if let ResponseBody::Known(len) = body {
             head.headers.push((b"content-length".to_vec(), len.to_string().into_bytes()));
             self.left = Some(len);

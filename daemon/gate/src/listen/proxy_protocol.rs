@@ -18,7 +18,9 @@ const MAX_REST: usize = 4096;
 pub(crate) enum ProxyError {
     #[error("the connection does not begin with a PROXY header of version 2")]
     NotProxy,
-    #[error("the PROXY header has version 1, and only version 2 is supported; configure the proxy to send version 2")]
+    #[error(
+        "the PROXY header has version 1, and only version 2 is supported; configure the proxy to send version 2"
+    )]
     Version1,
     #[error("the PROXY header is invalid: {0}")]
     Invalid(&'static str),

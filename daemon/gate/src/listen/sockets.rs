@@ -36,9 +36,9 @@ const BACKLOG: u32 = 4096;
 pub(crate) fn open(configured: &[Listen]) -> Result<Vec<Listener>, String> {
     let passed = activation::take_sockets().map_err(|err| format!("cannot use systemd's sockets: {err}"))?;
     if !passed.is_empty() {
-        let listeners = passed.into_iter().map(|fd| {
-            adopt(fd).map_err(|err| format!("cannot use a socket of systemd: {err}"))
-        });
+        let listeners = passed
+            .into_iter()
+            .map(|fd| adopt(fd).map_err(|err| format!("cannot use a socket of systemd: {err}")));
         return listeners.collect();
     }
     let default = [Listen::parse(DEFAULT)?];
@@ -50,7 +50,9 @@ pub(crate) fn open(configured: &[Listen]) -> Result<Vec<Listener>, String> {
 
 fn advice(err: &io::Error) -> String {
     match err.kind() {
-        ErrorKind::AddrInUse => "another program uses the address; stop it or configure another one".to_owned(),
+        ErrorKind::AddrInUse => {
+            "another program uses the address; stop it or configure another one".to_owned()
+        }
         ErrorKind::PermissionDenied => format!(
             "{err}; ports below 1024 and protected directories need a socket of systemd (ListenStream=)"
         ),
@@ -72,11 +74,8 @@ fn bind(listen: &Listen) -> io::Result<Listener> {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()?
-    } else {
-        tokio::net::TcpSocket::new_v6()?
-    };
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -29,7 +29,8 @@ pub(crate) async fn find(site: &Arc<Site>, head: &Head) -> Result<Option<PublicF
     }
     let second = now_second();
     let wants_page = head.is_get_or_head();
-    let checked = site.missing.lock().unwrap_or_else(PoisonError::into_inner).check(within, wants_page, second);
+    let checked =
+        site.missing.lock().unwrap_or_else(PoisonError::into_inner).check(within, wants_page, second);
     let Some(key) = checked else { return Ok(None) };
     let candidates = candidates(&site.public, within, wants_page);
     let found = timeout(crate::sites::DISK_TIMEOUT, search(site, candidates));
@@ -114,7 +115,8 @@ fn describe(file: File, path: &Path) -> io::Result<Option<PublicFile>> {
 
 fn is_missing(err: &io::Error) -> bool {
     let is_loop = err.raw_os_error() == Some(nix::libc::ELOOP);
-    is_loop || matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+    is_loop
+        || matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
 #[cfg(test)]
@@ -126,7 +128,9 @@ mod tests {
         for path in ["/a.txt", "/a/b.c", "/.well-known/acme-challenge/x", "/", "", "/a..b"] {
             assert!(is_served(path.as_bytes()), "{path}");
         }
-        for path in ["/.env", "/.git/config", "/a/.htaccess", "/..", "/a/../b", "/.well-known/.x", "/...", "/a\0"] {
+        for path in
+            ["/.env", "/.git/config", "/a/.htaccess", "/..", "/a/../b", "/.well-known/.x", "/...", "/a\0"]
+        {
             assert!(!is_served(path.as_bytes()), "{path}");
         }
     }

@@ -108,7 +108,12 @@ async fn send_range<R: Responder>(
 }
 
 /// Sends a part of a file, which may have become shorter: the response is then broken off.
-async fn send_bytes<R: Responder>(file: std::fs::File, from: u64, len: u64, responder: &mut R) -> io::Result<()> {
+async fn send_bytes<R: Responder>(
+    file: std::fs::File,
+    from: u64,
+    len: u64,
+    responder: &mut R,
+) -> io::Result<()> {
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(PART);
     if from > 0 {

@@ -27,7 +27,9 @@ pub(super) fn parse(value: &[u8], len: u64) -> Range {
         is_number.then(|| text.parse().unwrap_or(u64::MAX))
     };
     match (number(first.trim()), number(last.trim())) {
-        (Some(from), _) if !last.trim().is_empty() && number(last.trim()).is_none_or(|last| last < from) => Range::Whole,
+        (Some(from), _) if !last.trim().is_empty() && number(last.trim()).is_none_or(|last| last < from) => {
+            Range::Whole
+        }
         (Some(from), _) if from >= len => Range::Unsatisfiable,
         (Some(from), last) => {
             let last = last.unwrap_or(u64::MAX).min(len - 1);

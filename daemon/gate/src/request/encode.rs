@@ -109,9 +109,8 @@ fn put_client(head: &Head, client: &Client, kind: AppKind, out: &mut Vec<u8>) {
     if !client.is_trusted {
         return;
     }
-    let is_told_by_daemon = |name: &[u8]| {
-        !kind.has_sessions() && client.https && name.eq_ignore_ascii_case(b"x-forwarded-proto")
-    };
+    let is_told_by_daemon =
+        |name: &[u8]| !kind.has_sessions() && client.https && name.eq_ignore_ascii_case(b"x-forwarded-proto");
     // A proxy that writes the other headers may pass on its client's `Forwarded` unchecked.
     let is_unchecked = |name: &[u8]| client.used_x_headers && name.eq_ignore_ascii_case(b"forwarded");
     for (name, value) in head.headers.iter().filter(|(name, _)| is_of_proxy(name)) {

@@ -19,9 +19,9 @@ pub(crate) fn split(target: &Bytes) -> Result<Target, Refused> {
     if target.starts_with(b"/") {
         return Ok(Target { origin: target.clone(), host: None });
     }
-    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-        target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-    });
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)));
     let Some(scheme) = scheme else {
         return Err(Refused::bad("the request target is neither a path nor a URL"));
     };
@@ -144,7 +144,8 @@ mod tests {
         ] {
             assert_eq!(path_of(target), Ok(wanted.to_owned()), "{target}");
         }
-        for target in ["/..", "/a/../..", "/%2e%2e/x", "/a%2f..%2f..", "/%", "/%1", "/%zz", "/%00", "/a%00b"] {
+        for target in ["/..", "/a/../..", "/%2e%2e/x", "/a%2f..%2f..", "/%", "/%1", "/%zz", "/%00", "/a%00b"]
+        {
             assert_eq!(path_of(target).map_err(|refused| refused.status), Err(400), "{target}");
         }
     }
@@ -168,10 +169,14 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses_with_a_port() {
-        for host in ["a", "example.org", "example.org.", "a_b.c", "192.0.2.1:80", "[::1]", "[::1]:8080", "a:"] {
+        for host in ["a", "example.org", "example.org.", "a_b.c", "192.0.2.1:80", "[::1]", "[::1]:8080", "a:"]
+        {
             assert_eq!(check_host(host.as_bytes()), Ok(()), "{host}");
         }
-        for host in ["", ":80", "a b", "a/b", "a@b", "a,b", "a:b", "a:123456", "[::1", "[x]", "[::1]x", "a..b", ".a", "a\\b", "a%00", "a?b", "a#b", "\u{e4}"] {
+        for host in [
+            "", ":80", "a b", "a/b", "a@b", "a,b", "a:b", "a:123456", "[::1", "[x]", "[::1]x", "a..b", ".a",
+            "a\\b", "a%00", "a?b", "a#b", "\u{e4}",
+        ] {
             assert!(check_host(host.as_bytes()).is_err(), "{host}");
         }
     }

@@ -36,7 +36,10 @@ impl ErrorPage {
 
     /// The application cannot be determined.
     pub(crate) const fn internal() -> Self {
-        Self { status: 500, text: "The application cannot be found. The log of flying-passenger-gate has the reason." }
+        Self {
+            status: 500,
+            text: "The application cannot be found. The log of flying-passenger-gate has the reason.",
+        }
     }
 
     /// The daemon gave no response.
@@ -53,7 +56,8 @@ impl ErrorPage {
     }
 
     fn html(self) -> String {
-        let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        let reason =
+            http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let title = format!("{} {}", self.status, reason.unwrap_or_default());
         TEMPLATE.replace("{title}", &title).replace("{text}", self.text)
     }

@@ -58,7 +58,8 @@ pub(crate) trait Responder: Send {
     fn interim(&mut self, head: ResponseHead) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Begins the response.
-    fn head(&mut self, head: ResponseHead, body: ResponseBody) -> impl Future<Output = io::Result<()>> + Send;
+    fn head(&mut self, head: ResponseHead, body: ResponseBody)
+    -> impl Future<Output = io::Result<()>> + Send;
 
     /// Adds a part of its body.
     fn data(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send;

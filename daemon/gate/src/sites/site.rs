@@ -70,7 +70,10 @@ impl Site {
             written.state(name, value.clone()).map_err(|err| format!("\"{name}\" {err}"))?;
         }
         let settings = written.encode().map_err(|err| {
-            format!("the settings of the application in {} do not fit into a request: {err}", app.root.display())
+            format!(
+                "the settings of the application in {} do not fit into a request: {err}",
+                app.root.display()
+            )
         })?;
         let conf = AppConf {
             root: Some(app.root.display().to_string()),
@@ -126,7 +129,8 @@ impl Site {
             });
             let lookup = running.await;
             state.running = None;
-            let lookup = lookup.map_err(|err| format!("internal error while an application was searched: {err}"))?;
+            let lookup =
+                lookup.map_err(|err| format!("internal error while an application was searched: {err}"))?;
             state.found = Some((Instant::now(), lookup.clone()));
             lookup.map_err(|err| err.to_string())
         };

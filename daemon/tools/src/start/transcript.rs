@@ -14,6 +14,9 @@ const MAX_HELD: usize = 500;
 /// What precedes the cause in a message without a field for it.
 const BEFORE_CAUSE: &str = "could not be started: ";
 
+/// What precedes the process and what it runs, in a message of the daemon.
+const RUNS: &str = ": process ";
+
 /// The state of what was shown.
 #[derive(Debug)]
 pub(super) struct Transcript {
@@ -23,6 +26,8 @@ pub(super) struct Transcript {
     held_since: Option<Instant>,
     /// Why the last start failed, if nothing has started since.
     failure: Option<String>,
+    /// What the last process runs, as far as it was found in the app's directory.
+    entry: String,
     /// The last start or restart.
     started: Instant,
 }
@@ -34,6 +39,7 @@ impl Transcript {
             held: Vec::new(),
             held_since: None,
             failure: None,
+            entry: String::new(),
             started: Instant::now(),
         }
     }
@@ -71,16 +77,26 @@ impl Transcript {
                 self.failure = None;
                 self.ready.extend(line.detail.parse::<i32>());
                 let seconds = self.started.elapsed().as_secs_f64();
-                output.say(&format!("process {} is ready, after {seconds:.1} s", line.detail));
+                let program = program(&line.detail);
+                output.say(&format!("process {}{program} is ready, after {seconds:.1} s", line.detail));
             }
             "start_failed" => self.start_failed(line, output),
             // The page in the browser shows why.
             "request_failed" if self.failure.is_some() => {}
             // The router reports the end of a process that served, or of a start.
             "" if line.part == "supervisor" && line.message.starts_with("process ") => {}
+            "" if line.level == "notice" && line.message.contains(RUNS) => self.runs(&line.message, output),
             _ if line.is_error() || line.level == "warn" => output.say(&line.message),
             _ => {}
         }
+    }
+
+    /// Shows what a process runs with which interpreter, unless the last one ran the same.
+    fn runs(&mut self, message: &str, output: &mut Output) {
+        let entry = message.split_once(RUNS).and_then(|(_, rest)| rest.split_once(" runs "));
+        let Some((_, entry)) = entry.filter(|(_, entry)| *entry != self.entry) else { return };
+        output.say(&format!("runs {entry}"));
+        entry.clone_into(&mut self.entry);
     }
 
     fn app_line(&mut self, pid: i32, text: &str, output: &mut Output) {
@@ -120,6 +136,12 @@ impl Transcript {
             self.held_since = None;
         }
     }
+}
+
+/// Returns the program of a process, as an addition to its PID.
+fn program(pid: &str) -> String {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    program.map(|path| format!(" ({})", path.display())).unwrap_or_default()
 }
 
 /// Returns the cause from a message: the first line, without the app and the error ID.
