@@ -85,6 +85,7 @@ mod out_of_band;
 mod owners;
 mod packages;
 mod passenger_start;
+mod passenger_start_docs;
 mod passenger_start_end;
 mod passenger_start_lookup;
 mod pool;
