@@ -88,7 +88,7 @@ soak: build ## a minute of load on each kind of app (SOAK_SECONDS)
 install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nginx/modules
 	install -m 755 $(RELEASE)/flying-passenger $(RELEASE)/flying-passenger-gate $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(RELEASE)/passenger-status $(RELEASE)/passenger-config \
+	install -m 755 $(RELEASE)/passenger $(RELEASE)/passenger-status $(RELEASE)/passenger-config \
 		$(RELEASE)/passenger-memory-stats $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in flying-passenger.service flying-passenger.socket flying-passenger-gate.service; do \

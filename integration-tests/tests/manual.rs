@@ -6,9 +6,10 @@ use std::process::Command;
 
 use test_support::{TestDir, binary, skipped, workspace};
 
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "flying-passenger",
     "flying-passenger-gate",
+    "passenger",
     "passenger-status",
     "passenger-config",
     "passenger-memory-stats",
@@ -185,6 +186,8 @@ fn bash_completes_commands_and_flags() {
     assert_eq!(complete(&["passenger-status", "--show", "j"]), ["json"]);
     assert_eq!(complete(&["flying-passenger", "--max-po"]), ["--max-pool-size"]);
     assert_eq!(complete(&["passenger-memory-stats", "--no-n"]), ["--no-nginx"]);
+    assert_eq!(complete(&["passenger", "sta"]), ["start", "status"]);
+    assert_eq!(complete(&["passenger", "start", "--daem"]), ["--daemonize"]);
 }
 
 #[test]

@@ -3,13 +3,14 @@
 
 use clap::{Command, CommandFactory};
 
-use crate::{PassengerConfig, PassengerMemoryStats, PassengerStatus};
+use crate::{Passenger, PassengerConfig, PassengerMemoryStats, PassengerStatus};
 use common::config::Arguments;
 
 /// Returns the command line of each program, with its subcommands.
-pub fn all() -> [Command; 4] {
+pub fn all() -> [Command; 5] {
     [
         Arguments::command(),
+        Passenger::command(),
         PassengerStatus::command(),
         PassengerConfig::command(),
         PassengerMemoryStats::command(),

@@ -17,13 +17,16 @@ mod list_instances;
 mod memory_stats;
 #[cfg(test)]
 mod page;
+mod passenger;
 mod passenger_config;
 mod passenger_memory_stats;
 mod passenger_status;
+mod private;
 mod requests;
 mod restart_app;
 mod settings;
 mod spawn_error;
+mod start;
 mod temp_dir;
 mod validate_install;
 
@@ -39,6 +42,7 @@ use common::config::{REGISTRY_VARIABLE, usual_registry};
 use common::instance;
 use common::instance::Found;
 
+pub use passenger::Passenger;
 pub use passenger_config::PassengerConfig;
 pub use passenger_memory_stats::PassengerMemoryStats;
 pub use passenger_status::PassengerStatus;

@@ -47,7 +47,13 @@ fn write(command: &Command, out: &Path) -> Result<(), Box<dyn Error>> {
     for each in aliases.chain([name.to_owned()]) {
         fs::write(out.join(format!("{each}.{SECTION}")), &page)?;
     }
-    command.get_subcommands().try_for_each(|each| write(each, out))
+    command.get_subcommands().filter(|each| !is_program(each)).try_for_each(|each| write(each, out))
+}
+
+/// Whether a command's page would have the name of a program's, which describes both: `passenger status`.
+fn is_program(command: &Command) -> bool {
+    let name = command.get_display_name();
+    command_lines::all().iter().any(|program| name == Some(program.get_name()))
 }
 
 /// Returns the text of a page.

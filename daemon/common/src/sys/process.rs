@@ -15,6 +15,8 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{self, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::{self, ForkResult, Pid};
 
+use super::signals;
+
 /// A child that this process has not reaped yet: as long as this value lives, no other process has its PID.
 #[derive(Debug)]
 pub struct Child {
@@ -213,10 +215,14 @@ pub fn reap(pid: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the started process receive SIGTERM when the thread that starts it ends, however it ends.
+/// Makes the started process receive SIGTERM when the thread that starts it ends, however it ends. No signal is blocked or
+/// ignored in it, as some are in a program that reads them as events.
 pub fn end_with_this_thread(command: &mut Command) {
-    let set_signal = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
-    // SAFETY: between fork and exec, prctl is the only call; it takes two numbers, and neither allocates nor locks.
+    let set_signal = || {
+        signals::reset()?;
+        Ok(prctl::set_pdeathsig(Signal::SIGTERM)?)
+    };
+    // SAFETY: between fork and exec, only signal, sigprocmask and prctl are called; they neither allocate nor lock.
     unsafe { command.pre_exec(set_signal) };
 }
 

@@ -6,9 +6,9 @@ use std::sync::Mutex as PlainMutex;
 use std::time::Duration;
 
 use common::config::gate::GateApp;
+use detection::Detected;
 use module_core::app_kind::AppType;
 use module_core::app_location::{AppConf, Lookup, find_app, locate};
-use module_core::detect::Detected;
 use module_core::negative_cache::NegativeCache;
 use module_core::settings::{Block, Written};
 use protocol::request::AppRef;
@@ -81,6 +81,7 @@ impl Site {
             env: written.text("app_env").unwrap_or("production").to_owned(),
             kind: app.app_type.as_deref().map(AppType::parse),
             start_command: app.start_command.clone(),
+            startup_file: written.text("startup_file").map(str::to_owned),
             varies: false,
         };
         let public_bytes = app.public.as_os_str().as_bytes().to_vec();

@@ -7,8 +7,8 @@ use std::thread;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::log_line::LogLine;
 use super::test_request::TestResponse;
+use crate::private::log_line::LogLine;
 use common::sys::signals;
 
 /// An event.

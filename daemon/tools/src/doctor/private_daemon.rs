@@ -2,40 +2,30 @@
 //! even if the owner is killed.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::Sender;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid};
 
 use super::app::TestedApp;
 use super::events::Event;
-use super::log_line::LogLine;
-use super::process_tree::children;
 use crate::client::Client;
+use crate::private::process::{Logged, PrivateProcess, SHUTDOWN_SECONDS, kill_orphans};
 use crate::temp_dir::TempDir;
 use common::instance;
-use common::sys::process;
-
-/// The daemon's shutdown timeout, in seconds.
-const SHUTDOWN_SECONDS: u64 = 5;
-/// Time for requests to finish.
-const GRACE_PERIOD: Duration = Duration::from_secs(1);
-/// Maximum time for the daemon to kill the remaining processes.
-const KILL_TIMEOUT: Duration = Duration::from_secs(2 * SHUTDOWN_SECONDS);
 
 /// The daemon; dropping this ends it and removes its directory.
 #[derive(Debug)]
 pub(super) struct PrivateDaemon {
-    child: Child,
+    process: PrivateProcess,
+    /// Kills what the daemon has left, when `process` has ended.
+    _orphans: Orphans,
     dir: TempDir,
 }
+
+/// Dropping this kills what apps moved to the background.
+#[derive(Debug)]
+struct Orphans;
 
 impl PrivateDaemon {
     /// Starts `program`; its log lines become events. Must be called from the thread that lives longest.
@@ -57,20 +47,15 @@ impl PrivateDaemon {
             .args(flags(&dir, app, loaders))
             .env_clear()
             .envs(app.variables.iter().map(|(name, value)| (name, value)))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            // Ctrl-C goes to the doctor only, which then shuts the daemon down.
-            .process_group(0);
-        process::end_with_this_thread(&mut command);
-        // An app may move to the background, and outlive the daemon.
-        process::adopt_orphans().map_err(|err| format!("cannot become a subreaper: {err}"))?;
-        let mut child = command.spawn().map_err(|err| format!("cannot run {}: {err}", program.display()))?;
-        if let Some(log) = child.stderr.take() {
-            thread::spawn(move || read_log(log, &events));
-        }
-        Ok(Self { child, dir })
+            .current_dir("/");
+        let process = PrivateProcess::start(&mut command, move |logged| {
+            // The receiver no longer exists after the diagnosis.
+            let _ = events.send(match logged {
+                Logged::Line(line) => Event::Line(line),
+                Logged::Ended => Event::LogEnded,
+            });
+        })?;
+        Ok(Self { process, _orphans: Orphans, dir })
     }
 
     /// Returns the socket that accepts requests as from nginx.
@@ -84,41 +69,12 @@ impl PrivateDaemon {
     }
 
     pub(super) fn pid(&self) -> i32 {
-        self.child.id() as i32
+        self.process.pid()
     }
 
     /// Whether the daemon has exited.
     pub(super) fn has_exited(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
-    }
-
-    fn exits_within(&mut self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        while !self.has_exited() {
-            if Instant::now() > deadline {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        true
-    }
-
-    fn shut_down(&mut self) {
-        if self.has_exited() {
-            return;
-        }
-        // The process has not been reaped, so its PID is not reused.
-        let pid = Pid::from_raw(self.pid());
-        let _already_exited = kill(pid, Signal::SIGTERM);
-        if !self.exits_within(GRACE_PERIOD) {
-            // A request hangs; the second signal makes the daemon kill the remaining processes.
-            let _already_exited = kill(pid, Signal::SIGTERM);
-            if !self.exits_within(KILL_TIMEOUT) {
-                // Its child processes notice that the owner pipe is closed.
-                let _already_exited = self.child.kill();
-                let _already_reaped = self.child.wait();
-            }
-        }
+        self.process.has_exited()
     }
 }
 
@@ -145,36 +101,8 @@ fn flags(dir: &TempDir, app: &TestedApp, loaders: Option<&Path>) -> Vec<String> 
     flags
 }
 
-/// Always reads to the end: a daemon whose log is not read would block.
-fn read_log(log: ChildStderr, events: &Sender<Event>) {
-    for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
-        // The receiver no longer exists after the diagnosis.
-        let _ = events.send(Event::Line(LogLine::parse(&line)));
-    }
-    let _ = events.send(Event::LogEnded);
-}
-
-impl Drop for PrivateDaemon {
+impl Drop for Orphans {
     fn drop(&mut self) {
-        self.shut_down();
         kill_orphans();
-    }
-}
-
-/// Kills what the app moved to the background. The processes are children of this one, so their PIDs are not reused.
-fn kill_orphans() {
-    let deadline = Instant::now() + KILL_TIMEOUT;
-    loop {
-        while let Ok(Some(ended)) = process::ended_child() {
-            let _already_reaped = process::reap(ended);
-        }
-        let orphans = children(getpid().as_raw());
-        if orphans.is_empty() || Instant::now() > deadline {
-            return;
-        }
-        for pid in orphans {
-            let _already_exited = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        thread::sleep(Duration::from_millis(5));
     }
 }

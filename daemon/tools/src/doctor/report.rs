@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::app::TestedApp;
 use super::diagnosis::Diagnosis;
-use super::log_line::LogLine;
 use super::nginx_access::closed_to_nginx;
 use super::no_app::NoApp;
 use super::run::AppRun;
 use super::test_request::TestResponse;
+use crate::private::log_line::LogLine;
 use crate::spawn_error;
 
 /// A report on one app.

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::app::TestedApp;
 use super::events::{Event, Events};
-use super::log_line::LogLine;
 use super::private_daemon::PrivateDaemon;
-use super::process_tree::listening_ports_below;
 use super::test_request::{TestRequest, TestResponse};
+use crate::private::log_line::LogLine;
+use crate::private::process_tree::listening_ports_below;
 
 /// Interval of checks on which ports the app listens.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);

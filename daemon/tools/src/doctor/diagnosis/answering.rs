@@ -50,7 +50,7 @@ fn first_line(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::log_line::LogLine;
+    use crate::private::log_line::LogLine;
 
     fn run(response: Result<TestResponse, String>, events: &[(&str, &str)]) -> AppRun {
         let line = |(event, detail): &(&str, &str)| LogLine {

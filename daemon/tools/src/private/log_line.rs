@@ -9,20 +9,25 @@ use crate::printable;
 /// The parts of a log record that the doctor uses.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct LogLine {
-    pub(super) level: String,
-    pub(super) message: String,
+pub(crate) struct LogLine {
+    pub(crate) level: String,
+    pub(crate) message: String,
     /// The kind of event, if programs may rely on it.
-    pub(super) event: String,
+    pub(crate) event: String,
     /// The value that belongs to the event.
-    pub(super) detail: String,
+    pub(crate) detail: String,
+    /// The part of the daemon that logged the message.
+    pub(crate) part: String,
+    /// Why a start failed, and what to do, if the daemon knows it.
+    pub(crate) cause: String,
+    pub(crate) remedy: String,
     /// The app process that printed the message.
-    pub(super) app_pid: Option<i32>,
+    pub(crate) app_pid: Option<i32>,
 }
 
 impl LogLine {
     /// Parses a line. Anything but a log record is an error that occurred before the daemon had set up its log.
-    pub(super) fn parse(line: &[u8]) -> Self {
+    pub(crate) fn parse(line: &[u8]) -> Self {
         serde_json::from_slice(line).unwrap_or_else(|_| Self {
             level: "error".to_owned(),
             message: String::from_utf8_lossy(line).into_owned(),
@@ -31,12 +36,12 @@ impl LogLine {
     }
 
     /// Returns the value of an event; `None` if the line is about something else.
-    pub(super) fn detail_of(&self, event: &str) -> Option<&str> {
+    pub(crate) fn detail_of(&self, event: &str) -> Option<&str> {
         (self.event == event).then_some(self.detail.as_str())
     }
 
     /// Whether the daemon reports an error.
-    pub(super) fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         matches!(self.level.as_str(), "error" | "crit")
     }
 }

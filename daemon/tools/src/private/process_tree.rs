@@ -17,7 +17,7 @@ fn descendants(pid: i32) -> Vec<i32> {
 }
 
 /// Returns the children of a process.
-pub(super) fn children(pid: i32) -> Vec<i32> {
+pub(crate) fn children(pid: i32) -> Vec<i32> {
     parents().into_iter().filter(|(_, of)| *of == pid).map(|(pid, _)| pid).collect()
 }
 
@@ -28,7 +28,7 @@ fn parents() -> Vec<(i32, i32)> {
 }
 
 /// Returns the ports on which descendants of `pid` listen.
-pub(super) fn listening_ports_below(pid: i32) -> BTreeSet<u16> {
+pub(crate) fn listening_ports_below(pid: i32) -> BTreeSet<u16> {
     let sockets: HashSet<u64> = descendants(pid).into_iter().flat_map(sockets_of).collect();
     let entries = [tcp(), tcp6()].into_iter().flatten().flatten();
     let listening = entries.filter(|entry| entry.state == TcpState::Listen && sockets.contains(&entry.inode));

@@ -1,0 +1,226 @@
+//! Which log lines the user sees, and in which order. What a process prints before it is ready is held for a moment: if the
+//! start fails, the cause comes first; if it fails again for the same reason, nothing is shown.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use crate::private::log_line::LogLine;
+
+/// How long the first lines of a process are held; longer starts are shown as they happen.
+const HOLD: Duration = Duration::from_secs(2);
+/// More lines than this are not held.
+const MAX_HELD: usize = 500;
+/// What precedes the cause in a message without a field for it.
+const BEFORE_CAUSE: &str = "could not be started: ";
+
+/// What precedes the process and what it runs, in a message of the daemon.
+const RUNS: &str = ": process ";
+
+/// The state of what was shown.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    /// Processes that are or were ready.
+    ready: HashSet<i32>,
+    held: Vec<String>,
+    held_since: Option<Instant>,
+    /// Why the last start failed, if nothing has started since.
+    failure: Option<String>,
+    /// What the last process runs, as far as it was found in the app's directory.
+    entry: String,
+    /// The last start or restart.
+    started: Instant,
+}
+
+impl Transcript {
+    pub(super) fn new() -> Self {
+        Self {
+            ready: HashSet::new(),
+            held: Vec::new(),
+            held_since: None,
+            failure: None,
+            entry: String::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Begins again: the app is restarted.
+    pub(super) fn restarting(&mut self, output: &mut Output) {
+        self.release(output);
+        self.failure = None;
+        self.started = Instant::now();
+    }
+
+    /// Whether `tick` has something to do soon.
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty() && self.failure.is_none()
+    }
+
+    /// Shows lines that were held long enough.
+    pub(super) fn tick(&mut self, output: &mut Output) {
+        if self.is_holding() && self.held_since.is_some_and(|since| since.elapsed() > HOLD) {
+            self.release(output);
+        }
+    }
+
+    /// Shows a line of the daemon, or of the app, if the user needs it.
+    pub(super) fn line(&mut self, line: &LogLine, output: &mut Output) {
+        if let Some(pid) = line.app_pid {
+            for text in line.message.lines() {
+                self.app_line(pid, text, output);
+            }
+            return;
+        }
+        match line.event.as_str() {
+            "process_ready" => {
+                self.release(output);
+                self.failure = None;
+                self.ready.extend(line.detail.parse::<i32>());
+                let seconds = self.started.elapsed().as_secs_f64();
+                let program = program(&line.detail);
+                output.say(&format!("process {}{program} is ready, after {seconds:.1} s", line.detail));
+            }
+            "start_failed" => self.start_failed(line, output),
+            // The page in the browser shows why.
+            "request_failed" if self.failure.is_some() => {}
+            // The router reports the end of a process that served, or of a start.
+            "" if line.part == "supervisor" && line.message.starts_with("process ") => {}
+            "" if line.level == "notice" && line.message.contains(RUNS) => self.runs(&line.message, output),
+            _ if line.is_error() || line.level == "warn" => output.say(&line.message),
+            _ => {}
+        }
+    }
+
+    /// Shows what a process runs with which interpreter, unless the last one ran the same.
+    fn runs(&mut self, message: &str, output: &mut Output) {
+        let entry = message.split_once(RUNS).and_then(|(_, rest)| rest.split_once(" runs "));
+        let Some((_, entry)) = entry.filter(|(_, entry)| *entry != self.entry) else { return };
+        output.say(&format!("runs {entry}"));
+        entry.clone_into(&mut self.entry);
+    }
+
+    fn app_line(&mut self, pid: i32, text: &str, output: &mut Output) {
+        if self.ready.contains(&pid) || self.held.len() >= MAX_HELD {
+            self.release(output);
+            output.app_line(text);
+            return;
+        }
+        self.held_since.get_or_insert_with(Instant::now);
+        if self.held_since.is_some_and(|since| since.elapsed() > HOLD) && self.failure.is_none() {
+            output.app_line(text);
+        } else {
+            self.held.push(text.to_owned());
+        }
+    }
+
+    fn start_failed(&mut self, line: &LogLine, output: &mut Output) {
+        let cause = if line.cause.is_empty() { cause(&line.message) } else { line.cause.clone() };
+        if self.failure.as_ref() == Some(&cause) {
+            self.held.clear();
+        } else {
+            output.say(&format!("the app does not start: {cause}"));
+            output.say(&line.remedy);
+            self.release(output);
+            output.say("save a file to try again; the page in the browser has the details");
+            self.failure = Some(cause);
+        }
+        self.held_since = None;
+    }
+
+    /// Shows the lines that were held.
+    fn release(&mut self, output: &mut Output) {
+        for line in std::mem::take(&mut self.held) {
+            output.app_line(&line);
+        }
+        if self.failure.is_some() {
+            self.held_since = None;
+        }
+    }
+}
+
+/// Returns the program of a process, as an addition to its PID.
+fn program(pid: &str) -> String {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    program.map(|path| format!(" ({})", path.display())).unwrap_or_default()
+}
+
+/// Returns the cause from a message: the first line, without the app and the error ID.
+fn cause(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let cause = first.split_once(BEFORE_CAUSE).map_or(first, |(_, cause)| cause);
+    cause.split(" [error ID ").next().unwrap_or(cause).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::temp_dir::TempDir;
+
+    use super::*;
+
+    fn app(pid: i32, message: &str) -> LogLine {
+        LogLine { app_pid: Some(pid), message: message.to_owned(), ..LogLine::default() }
+    }
+
+    fn event(event: &str, detail: &str, message: &str) -> LogLine {
+        let [event, detail, message] = [event, detail, message].map(str::to_owned);
+        LogLine { event, detail, message, level: "error".to_owned(), ..LogLine::default() }
+    }
+
+    fn failed(cause: &str) -> LogLine {
+        event(
+            "start_failed",
+            "abc",
+            &format!("app /x: could not be started: {cause} [error ID abc]\nsteps: none"),
+        )
+    }
+
+    /// Returns what is shown of these lines; `None` is a restart.
+    fn shown(lines: &[Option<LogLine>]) -> Vec<String> {
+        let dir = TempDir::new("fp-transcript").unwrap();
+        let path = dir.join("log");
+        let mut output = Output::new(Some(&path), false).unwrap();
+        let mut transcript = Transcript::new();
+        for line in lines {
+            match line {
+                Some(line) => transcript.line(line, &mut output),
+                None => transcript.restarting(&mut output),
+            }
+        }
+        fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_cause_of_a_failed_start_comes_first_and_once() {
+        let one = [Some(app(7, "Traceback:")), Some(app(7, "  line 3")), Some(failed("a syntax error"))];
+        let lines = shown(&[one.clone(), one].concat());
+        assert_eq!(
+            lines,
+            [
+                "passenger: the app does not start: a syntax error",
+                "Traceback:",
+                "  line 3",
+                "passenger: save a file to try again; the page in the browser has the details",
+            ]
+        );
+    }
+
+    #[test]
+    fn another_cause_and_the_same_after_a_restart_are_shown() {
+        let lines = shown(&[Some(failed("one")), Some(failed("two")), None, Some(failed("two"))]);
+        let causes = lines.iter().filter(|line| line.contains("does not start")).count();
+        assert_eq!(causes, 3, "{lines:?}");
+    }
+
+    #[test]
+    fn lines_of_a_process_that_becomes_ready_precede_the_message() {
+        let lines = shown(&[
+            Some(app(7, "loading")),
+            Some(event("process_ready", "7", "app /x: process 7 is ready")),
+            Some(app(7, "GET /")),
+        ]);
+        assert_eq!((lines[0].as_str(), lines[2].as_str()), ("loading", "GET /"));
+        assert!(lines[1].starts_with("passenger: process 7 is ready, after 0."), "{lines:?}");
+    }
+}
