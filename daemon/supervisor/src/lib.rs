@@ -34,7 +34,7 @@ use std::process::ExitCode;
 pub use lifecycle::daemonize;
 pub use lifecycle::upgrade::{StartMode, start_mode};
 pub use router::process::{ROUTER_ARGUMENT, close_to_others};
-pub use spawn::{Policy, Why, would_run_as};
+pub use spawn::{Conditions, Environment, OneOff, OneOffError, Policy, Why, would_run_as};
 
 use common::config::Options;
 use common::log::writer;

@@ -15,6 +15,7 @@ use super::lifecycle::phase::{Action, Event};
 use super::lifecycle::pid_file::PidFile;
 use super::lifecycle::reload;
 use super::lifecycle::upgrade::State;
+use super::spawn::{Conditions, shown_to_owners};
 use common::config::Hook;
 use common::link::{Notice, StopHow};
 use common::log::writer;
@@ -51,6 +52,11 @@ impl Supervisor {
     }
 
     fn begin_to_serve(&mut self) {
+        if let Err(why) = Conditions::publish(&self.starts.launcher, &self.instance) {
+            tracing::warn!(
+                "passenger-config exec is not available: cannot write into the instance directory: {why}"
+            );
+        }
         self.start_router();
         let socket = self.options.socket.path.display();
         tracing::info!(event = "listening", detail = %socket, "up and listening on {socket}");
@@ -77,7 +83,8 @@ impl Supervisor {
     /// Starts a router and hands everything over to it, or tries again after a pause.
     pub(crate) fn start_router(&mut self) {
         if self.router.start(&self.starts.launcher.originals) {
-            let config = self.router.config(&self.options, self.instance.name(), self.hooks.of_apps());
+            let mut config = self.router.config(&self.options, self.instance.name(), self.hooks.of_apps());
+            config.environment = shown_to_owners(&self.starts.launcher.environment);
             self.router.hand_over(config, self.nginx.socket.as_fd(), &mut self.processes);
         }
     }

@@ -11,6 +11,7 @@ mod client;
 pub mod command_lines;
 mod detach_process;
 mod doctor;
+mod exec;
 mod installation;
 mod instance_arg;
 mod list_instances;

@@ -13,6 +13,7 @@ use super::ask_process::AskProcess;
 use super::chosen_apps::ChosenApps;
 use super::detach_process::DetachProcess;
 use super::doctor::Doctor;
+use super::exec::Exec;
 use super::instance_arg::InstanceArg;
 use super::list_instances::ListInstances;
 use super::restart_app::RestartApp;
@@ -47,6 +48,8 @@ enum Command {
     ResumeApp(ChosenApps),
     /// Ends apps after their current requests and removes all data about them; a new request starts them again
     ForgetApp(ChosenApps),
+    /// Runs a command with the user, environment and directory of an app: console, migration, cron job
+    Exec(Exec),
     /// Shows the report of a failed start, by the error ID in the log or on the error page
     SpawnError(SpawnError),
     /// Sends a request to one process, bypassing nginx, and shows the response
@@ -89,6 +92,7 @@ impl Command {
         match self {
             Self::About(about) => return about.run(),
             Self::Doctor(doctor) => return doctor.run(),
+            Self::Exec(exec) => return exec.run(),
             Self::ValidateInstall(validate) => return validate.run(),
             Self::ListInstances(list) => list.run(),
             Self::RestartApp(restart) => restart.run()?,

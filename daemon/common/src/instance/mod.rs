@@ -4,6 +4,7 @@
 //! <registry>/passenger.XXXXXXX/   0755, the daemon's user
 //!     lock              locked as long as the daemon lives
 //!     properties.json   shown by the tools
+//!     starts.json       the conditions under which apps are started, for passenger-config exec
 //!     admin.sock        0666: the router gets the peer's user from the kernel and checks its permissions
 //!     apps/             0710 with the router's group, which connects to the sockets inside and can neither create nor
 //!                       remove one; 0700 if all processes run as one user
@@ -158,6 +159,16 @@ impl Instance {
         &self.path
     }
 
+    /// Writes a file that everybody may read, in place of one of the same name.
+    pub fn publish(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        let new = format!("{name}.new");
+        // It exists if an earlier call failed.
+        let _ = unistd::unlinkat(&self.directory, new.as_str(), UnlinkatFlags::NoRemoveDir);
+        write_file(&self.directory, &new, text)?;
+        fcntl::renameat(&self.directory, new.as_str(), &self.directory, name)?;
+        Ok(())
+    }
+
     /// Creates the directory for the apps' sockets, which the router's group can search.
     pub fn make_apps(&self, router: Option<Gid>) -> io::Result<()> {
         let apps = make_directory(&self.directory, APPS, 0o700)?;
@@ -244,8 +255,12 @@ fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {
 fn write_properties(directory: &OwnedFd, name: &str, properties: &Properties) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(properties)?;
     text.push(b'\n');
+    write_file(directory, name, &text)
+}
+
+fn write_file(directory: &OwnedFd, name: &str, text: &[u8]) -> io::Result<()> {
     let mut file = new_file(directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    file.write_all(&text)?;
+    file.write_all(text)?;
     // Readable for everyone, whatever the umask is, and only when the file is complete.
     stat::fchmod(&file, Mode::from_bits_truncate(0o644))?;
     Ok(())

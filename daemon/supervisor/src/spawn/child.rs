@@ -44,7 +44,7 @@ pub(super) struct Plan<'a> {
 
 /// Why the program did not start. Completes the line `error …`.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     /// A step failed that is unrelated to the app.
     #[error("cannot {0}: {1}")]
     Step(&'static str, io::Error),
@@ -89,22 +89,30 @@ fn one_line(failure: &Failure) -> String {
 fn become_program(plan: Plan<'_>, report_line: &mut dyn FnMut(String)) -> Failure {
     let root = plan.root;
     match prepare(plan) {
-        Ok(Ready { program, arguments, environment }) => {
+        Ok(ready) => {
             if let Some(revision) = revision::of(root) {
                 report_line(format!("revision {revision}\n"));
             }
-            let Err(why) = unistd::execve(&program, &arguments, &environment);
-            Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
+            ready.execute()
         }
         Err(failure) => failure,
     }
 }
 
 /// The arguments of `execve`.
-struct Ready {
+pub(super) struct Ready {
     program: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+}
+
+impl Ready {
+    /// Executes the program; returns only if that fails.
+    pub(super) fn execute(self) -> Failure {
+        let Self { program, arguments, environment } = self;
+        let Err(why) = unistd::execve(&program, &arguments, &environment);
+        Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
+    }
 }
 
 fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
@@ -119,13 +127,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     if let Some(limit) = plan.settings.app_file_descriptor_ulimit {
         rlimits::set_open_files(limit).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
     }
-    if let Some(identity) = &plan.run_as.identity {
-        identity::become_for_good(identity)
-            .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
-    }
-    if plan.settings.no_new_privs {
-        prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
-    }
+    become_user(plan.run_as, plan.settings)?;
     enter(plan.root, &plan.run_as.user.name)?;
     end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
     let ready = command_line(plan.command, plan.environment)?;
@@ -133,8 +135,21 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     Ok(ready)
 }
 
+/// Takes the app's user, and gives up what its settings say.
+pub(super) fn become_user(run_as: &RunAs, settings: &ProcessSettings) -> Result<(), Failure> {
+    if let Some(identity) = &run_as.identity {
+        identity::become_for_good(identity)
+            .map_err(|why| Failure::Identity(run_as.user.name.clone(), why))?;
+    }
+    if settings.no_new_privs {
+        let failed = |why: Errno| Failure::Step("set passenger_no_new_privs", why.into());
+        prctl::set_no_new_privs().map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Changes to the app's root, or returns the first directory on the path that the user cannot enter.
-fn enter(root: &Path, user: &str) -> Result<(), Failure> {
+pub(super) fn enter(root: &Path, user: &str) -> Result<(), Failure> {
     let closed = |directory: &Path, why| Failure::Closed {
         user: user.to_owned(),
         directory: directory.to_path_buf(),
@@ -156,7 +171,7 @@ fn end_with(supervisor: Pid) -> io::Result<()> {
     if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
 }
 
-fn command_line(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
+pub(super) fn command_line(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
     let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
     let program = command::find(&command.programs, path).ok_or_else(|| Failure::NotFound {
         programs: command.programs.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" or "),

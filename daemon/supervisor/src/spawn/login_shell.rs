@@ -77,10 +77,14 @@ fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     OsStr::from_bytes(&script.concat()).to_owned()
 }
 
-/// Writes the changes as a script to an unnamed file.
-pub(super) fn file_of(changes: &Changes) -> io::Result<OwnedFd> {
+/// Writes the changes as a script to an unnamed file. `first` becomes the first directory of `PATH`.
+pub(super) fn file_of(changes: &Changes, first: Option<&Path>) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd::memfd_create(FILE, MFdFlags::MFD_CLOEXEC)?);
     file.write_all(&exports(changes))?;
+    if let Some(dir) = first {
+        let dir = quoted(dir.as_os_str().as_bytes());
+        file.write_all(&[b"export PATH=", dir.as_slice(), b":\"$PATH\"\n"].concat())?;
+    }
     file.rewind()?;
     Ok(file.into())
 }
@@ -149,8 +153,8 @@ mod tests {
     #[test]
     fn values_arrive_with_any_content() {
         let nasty = "a'b\"c$HOME`id`\\\n;d \u{e4} !";
-        let file =
-            file_of(&changes(&[("NASTY", Some(nasty)), ("GONE", None), ("no-name", Some("x"))])).unwrap();
+        let file = file_of(&changes(&[("NASTY", Some(nasty)), ("GONE", None), ("no-name", Some("x"))]), None)
+            .unwrap();
         let program =
             Command { programs: vec!["no-such-program".into(), "printf".into()], arguments: vec![] };
         let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_script_sets_unsets_and_changes_directory() {
-        let file = file_of(&changes(&[("NASTY", Some("a'b $c")), ("GONE", None)])).unwrap();
+        let file = file_of(&changes(&[("NASTY", Some("a'b $c")), ("GONE", None)]), None).unwrap();
         assert!(file.as_raw_fd() > 2);
         let program = Command { programs: vec!["/bin/sh".into()], arguments: vec![] };
         let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
@@ -188,7 +192,7 @@ mod tests {
             ("/bin/sh", "/nonexistent/ruby", "No such file or directory\n"),
             ("/bin/bash", "/etc/passwd", "Permission denied\n"),
         ] {
-            let file = file_of(&changes(&[])).unwrap();
+            let file = file_of(&changes(&[]), None).unwrap();
             let program = Command { programs: vec![name.into()], arguments: vec![] };
             let by_shell = command(Path::new(shell), &program, Path::new("/usr"), AT_0);
             let shell = process::Command::new(shell)

@@ -10,11 +10,13 @@ mod child;
 mod command;
 mod defaults;
 pub(crate) mod disclosure;
+mod env_file;
 mod environment;
 mod error;
 mod forks;
 mod login_shell;
 mod masked;
+mod one_off;
 mod policy;
 mod ports;
 pub(crate) mod precheck;
@@ -31,7 +33,9 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
-pub(super) use environment::{inherited, secrets};
+pub use environment::Environment;
+pub(super) use environment::{inherited, secrets, shown_to_owners};
+pub use one_off::{Conditions, OneOff, OneOffError};
 pub use policy::Policy;
 pub(super) use precheck::{Precheck, ResolvedApp};
 pub(super) use starts::{Context, ForkOrder, Reply, Starts};
@@ -45,7 +49,7 @@ use common::config::UserOptions;
 use common::instance::Instance;
 use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use common::sys::process::{self, Child, Forked};
-use environment::{Environment, Reported};
+use environment::Reported;
 use error::SpawnError;
 use login_shell::{Changes, Numbers};
 use ports::Ports;
@@ -82,6 +86,8 @@ pub(super) struct Launcher {
     pub(super) wanted_users: Option<UserOptions>,
     pub(super) policy: Policy,
     pub(super) loaders: PathBuf,
+    /// The directory in which root may read environment files for apps.
+    pub(super) env_dir: PathBuf,
     pub(super) environment: Environment,
     pub(super) originals: Originals,
     pub(super) ports: Ports,
@@ -122,13 +128,14 @@ impl Launcher {
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let ResolvedApp { startup_file, run_as, .. } = resolved;
+        let ResolvedApp { startup_file, run_as, env_file, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
         let (listener, control) = self.open_listener(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Reported {
                 account: run_as.account.as_ref(),
+                env_file: &env_file,
                 startup_file: startup_file.as_deref(),
                 port: listener.port(),
                 socket: listener.own_socket(),
@@ -136,7 +143,7 @@ impl Launcher {
             },
         );
         let environment = environment::build(&self.environment, &changes);
-        let (command, variables) = by_shell(command, spec, &run_as, &changes, listener.numbers())?;
+        let (command, variables) = by_shell(command, spec, &run_as, &changes, None, listener.numbers())?;
         let address = listener.address();
         let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
         let cgroup = self.cgroup(&spec.group, process, CgroupLimits::from(&spec.settings))?;
@@ -155,12 +162,12 @@ impl Launcher {
             started_ms: common::sys::clock::steady_ms(),
             max_concurrent: None,
             revision: None,
-            environment: masked::masked(&environment),
+            environment: masked::masked(&environment, &env_file),
             handover_data: spec.handover_data.clone(),
         };
         // Its forks inherit its environment and have their own handover data.
         let kept = || {
-            let settings = ProcessSettings { env_var: Vec::new(), ..spec.settings.clone() };
+            let settings = ProcessSettings { env_var: Vec::new(), env_file: None, ..spec.settings.clone() };
             SpawnSpec { settings, handover_data: Vec::new(), ..spec.clone() }
         };
         let control = control.map(|socket| Control { socket, spec: kept() });
@@ -286,13 +293,14 @@ fn decide_by(
     Ok(user::decide(users, asked, directory)?)
 }
 
-/// Returns the command run through the user's login shell, and the variables that the shell reads; the command itself
-/// when this is not configured or the shell is not a known one.
+/// Returns the command run through the user's login shell, and the variables that the shell reads, with `first` as the
+/// first directory of `PATH`; the command itself when this is not configured or the shell is not a known one.
 fn by_shell(
     command: Command,
     spec: &SpawnSpec,
     run_as: &RunAs,
     changes: &Changes,
+    first: Option<&Path>,
     numbers: Numbers,
 ) -> Result<(Command, Option<OwnedFd>), SpawnError> {
     let shell = run_as.account.as_ref().map(|account| account.shell.as_path()).unwrap_or(Path::new(""));
@@ -304,7 +312,7 @@ fn by_shell(
         tracing::debug!("{}: started without a login shell, as that of {user} is \"{shell}\"", spec.group);
         return Ok((command, None));
     }
-    let variables = login_shell::file_of(changes).map_err(SpawnError::Variables)?;
+    let variables = login_shell::file_of(changes, first).map_err(SpawnError::Variables)?;
     Ok((login_shell::command(shell, &command, &spec.root, numbers), Some(variables)))
 }
 
