@@ -32,6 +32,8 @@ mod directives_manifest;
 mod directives_refused;
 mod doctor;
 mod doctor_diagnosis;
+mod env_file;
+mod exec;
 mod failures_buffers;
 mod failures_clock;
 mod failures_dead_disk;

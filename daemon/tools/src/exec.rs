@@ -97,11 +97,11 @@ fn find(pool: &Value, app: &Path) -> Result<String, String> {
     let found: Vec<_> = groups.iter().filter(in_it).map(|group| text(group, "name")).collect();
     match found[..] {
         [name] => Ok(name.to_owned()),
-        // The daemon knows whether the app is configured, and whether the caller may use it.
-        [] if groups.is_empty() || !app.is_absolute() => Ok(given.into_owned()),
+        // The daemon knows whether an app of this name is configured, and whether the caller may use it.
+        [] if !directory.is_dir() => Ok(given.into_owned()),
         [] => Err(format!(
-            "no app has the name or directory \"{given}\"; passenger-status lists the apps, and an app is listed after its \
-             first request"
+            "no app that you may see is in the directory {}; the daemon knows an app after its first request",
+            directory.display()
         )),
         _ => Err(format!("several apps are in this directory; choose one by its name: {}", found.join(", "))),
     }
@@ -167,6 +167,7 @@ mod tests {
         assert_eq!(found("/srv/blog (staging)").unwrap(), "/srv/blog (staging)");
         let several = found("/srv/blog").unwrap_err();
         assert!(several.ends_with("(production), /srv/blog (staging)"), "{several}");
-        assert!(found("/srv/sho").unwrap_err().contains("first request"));
+        assert_eq!(found("other").unwrap(), "other");
+        assert!(found("/usr").unwrap_err().contains("first request"));
     }
 }
