@@ -367,7 +367,11 @@ fn a_console_has_the_callers_terminal_with_job_control() {
     let mut console = Command::new("python3");
     // Without root, only the kernel's own setting protects the terminal.
     let refusal = if is_root() { "PermissionError" } else { "Error|exit 5" };
-    console.args(["-c", &CONSOLE.replace("%%REFUSAL%%", refusal)]).arg(tool.get_program()).args(["exec", &dir]).env("TERM", "vt100");
+    console
+        .args(["-c", &CONSOLE.replace("%%REFUSAL%%", refusal)])
+        .arg(tool.get_program())
+        .args(["exec", &dir])
+        .env("TERM", "vt100");
     let registry = setup.daemon.admin_socket().ancestors().nth(2).unwrap().to_path_buf();
     let output = console.env("PASSENGER_INSTANCE_REGISTRY_DIR", registry).output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{output:?}");

@@ -54,6 +54,7 @@ mod gallery_node;
 mod gallery_python;
 mod gallery_ruby;
 mod harness;
+mod health;
 mod hijack;
 mod hijack_slots;
 mod hooks;
