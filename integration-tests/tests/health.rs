@@ -94,7 +94,7 @@ fn a_daemon_that_ends_is_unhealthy_while_requests_finish() {
     import os, time
     start_response('200 OK', [])
     yield b'begun'
-    while not os.path.exists('scratch/end'):
+    while not os.path.exists('scratch/end.go'):
         time.sleep(0.01)
     yield b' ended'
 ";

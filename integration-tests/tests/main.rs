@@ -122,6 +122,7 @@ mod transfers;
 mod tree;
 mod unused_module;
 mod upgrade;
+mod upgrade_tool;
 mod user_switching;
 mod validate_install;
 mod variables;

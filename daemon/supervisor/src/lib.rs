@@ -32,6 +32,7 @@ use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 pub use lifecycle::daemonize;
+pub use lifecycle::upgrade::report::{FORBIDDEN, UpgradeReport, UpgradeResult};
 pub use lifecycle::upgrade::{StartMode, start_mode};
 pub use router::process::{ROUTER_ARGUMENT, close_to_others};
 pub use spawn::{Conditions, Environment, OneOff, OneOffError, Policy, Why, would_run_as};
@@ -44,8 +45,8 @@ use lifecycle::{LAST_LINES, startup};
 /// Runs the daemon in place of the program that packed its state under this descriptor number.
 pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
     match startup::take_over(options, packed) {
-        Ok(mut supervisor) => {
-            supervisor.resume();
+        Ok((mut supervisor, previous)) => {
+            supervisor.resume(previous);
             supervisor.run();
             supervisor.close()
         }

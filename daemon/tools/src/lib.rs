@@ -26,6 +26,7 @@ mod restart_app;
 mod settings;
 mod spawn_error;
 mod temp_dir;
+mod upgrade_daemon;
 mod validate_install;
 
 use std::io::Write;

@@ -19,6 +19,7 @@ use super::list_instances::ListInstances;
 use super::restart_app::RestartApp;
 use super::settings::Settings;
 use super::spawn_error::SpawnError;
+use super::upgrade_daemon::UpgradeDaemon;
 use super::validate_install::ValidateInstall;
 
 /// Administers a running flying-passenger, and shows facts about the installation.
@@ -63,6 +64,8 @@ enum Command {
     ApiCall(ApiCall),
     /// Makes the daemon reopen its log file, after it was renamed
     ReopenLogs(InstanceArg),
+    /// Has the installed program take over from the running one, with the same app processes, and waits for the result
+    UpgradeDaemon(UpgradeDaemon),
     /// Lists the running instances
     ListInstances(ListInstances),
     /// Prints a path or another fact of the installation, for scripts
@@ -103,6 +106,7 @@ impl Command {
             Self::SpawnError(error) => error.run()?,
             Self::DetachProcess(detach) => detach.run()?,
             Self::Settings(settings) => settings.run()?,
+            Self::UpgradeDaemon(upgrade) => upgrade.run()?,
             Self::AskProcess(ask) => ask.run()?,
             Self::ApiCall(call) => call.run()?,
             Self::ReopenLogs(instance) => {

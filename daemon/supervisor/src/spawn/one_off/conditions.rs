@@ -1,22 +1,18 @@
 //! The conditions under which a daemon starts processes, which only the daemon's user can have written: a tool that root
 //! runs does not believe the router who an app may run as.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{self, Mode};
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Launcher, Policy};
-use common::instance::{Found, Instance};
+use common::instance::{EVERYBODY_READS, Found, Instance};
 
 /// The file in the instance directory.
 const FILE: &str = "starts.json";
-/// A longer file is rejected.
-const MAX_FILE: u64 = 256 * 1024;
 
 /// The conditions of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +41,7 @@ impl Conditions {
             umask: umask.bits(),
             daemon: None,
         };
-        instance.publish(FILE, &serde_json::to_vec(&conditions)?)
+        instance.publish(FILE, EVERYBODY_READS, &serde_json::to_vec(&conditions)?)
     }
 
     /// Reads those of a running daemon.
@@ -54,26 +50,14 @@ impl Conditions {
     ///
     /// Returns a sentence for the operator.
     pub fn of(daemon: &Found) -> Result<Self, String> {
-        Self::read(&daemon.path).map_err(|why| {
+        let read = daemon.read(FILE).and_then(|(text, owner)| {
+            let conditions: Self = serde_json::from_slice(&text)?;
+            Ok(Self { daemon: Some(owner.as_raw()), ..conditions })
+        });
+        read.map_err(|why| {
             let path = daemon.path.join(FILE);
             format!("cannot read {}: {why}; is the daemon of an older release?", path.display())
         })
-    }
-
-    /// Reads the file. Directory and file belong to one user, and no other could have put the file there.
-    fn read(directory: &Path) -> io::Result<Self> {
-        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let directory = fcntl::open(directory, flags, Mode::empty())?;
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let file = fcntl::openat(&directory, FILE, flags, Mode::empty())?;
-        let (around, found) = (stat::fstat(&directory)?, stat::fstat(&file)?);
-        if around.st_uid != found.st_uid || around.st_mode & 0o022 != 0 {
-            return Err(io::Error::other("other users can change it"));
-        }
-        let mut text = Vec::new();
-        File::from(file).take(MAX_FILE).read_to_end(&mut text)?;
-        let conditions: Self = serde_json::from_slice(&text)?;
-        Ok(Self { daemon: Some(found.st_uid), ..conditions })
     }
 
     /// Returns the daemon's user.
