@@ -65,6 +65,7 @@ mod journal;
 mod language;
 mod listening;
 mod log_formats;
+mod logrotate;
 mod manual;
 mod memory_limits;
 mod meteor;

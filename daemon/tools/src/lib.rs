@@ -21,6 +21,7 @@ mod page;
 mod passenger_config;
 mod passenger_memory_stats;
 mod passenger_status;
+mod reopen_logs;
 mod requests;
 mod restart_app;
 mod settings;

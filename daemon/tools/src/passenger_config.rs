@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use serde_json::json;
 
 use super::Outcome;
 use super::about::{About, Fact};
@@ -14,8 +13,8 @@ use super::chosen_apps::ChosenApps;
 use super::detach_process::DetachProcess;
 use super::doctor::Doctor;
 use super::exec::Exec;
-use super::instance_arg::InstanceArg;
 use super::list_instances::ListInstances;
+use super::reopen_logs::ReopenLogs;
 use super::restart_app::RestartApp;
 use super::settings::Settings;
 use super::spawn_error::SpawnError;
@@ -63,7 +62,7 @@ enum Command {
     /// Sends a request to the daemon's administration API and shows the response
     ApiCall(ApiCall),
     /// Makes the daemon reopen its log file, after it was renamed
-    ReopenLogs(InstanceArg),
+    ReopenLogs(ReopenLogs),
     /// Has the installed program take over from the running one, with the same app processes, and waits for the result
     UpgradeDaemon(UpgradeDaemon),
     /// Lists the running instances
@@ -109,10 +108,7 @@ impl Command {
             Self::UpgradeDaemon(upgrade) => upgrade.run()?,
             Self::AskProcess(ask) => ask.run()?,
             Self::ApiCall(call) => call.run()?,
-            Self::ReopenLogs(instance) => {
-                instance.client()?.post("/reopen_logs.json", &json!({}))?;
-                println!("The log file was reopened.");
-            }
+            Self::ReopenLogs(reopen) => reopen.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }
