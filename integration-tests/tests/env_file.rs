@@ -39,6 +39,20 @@ impl Drop for RootDir {
     }
 }
 
+#[test]
+fn a_flag_or_the_configuration_file_names_a_file_for_every_app() {
+    let filled = |app: App| {
+        let app = owned(app.standard(Language::Python));
+        write(&app, ".env", "A=1\n", 0o600);
+        app
+    };
+    let setup = OneApp::custom("", |daemon| daemon.flag("--env-file=.env"), filled);
+    assert_eq!(variable(&setup, "A"), "1");
+    let setup =
+        OneApp::custom("", |daemon| daemon.configured("env_file = \".env\"\nenv_dir = \"/run\"\n"), filled);
+    assert_eq!(variable(&setup, "A"), "1");
+}
+
 /// The user `games`, whose apps these are.
 const GAMES: u32 = 5;
 

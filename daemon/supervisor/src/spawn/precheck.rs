@@ -206,14 +206,8 @@ mod tests {
     use protocol::request::AppKind;
 
     fn about(spec: &SpawnSpec) -> Precheck {
-        Precheck {
-            paths: AppPaths::of(spec).unwrap(),
-            users: UserOptions { switching: true, default_user: "nobody".into(), default_group: None },
-            wanted_users: None,
-            policy: Policy::default(),
-            user: None,
-            group: None,
-        }
+        let users = UserOptions { switching: true, default_user: "nobody".into(), default_group: None };
+        Precheck::new(spec, (&users, None), &Policy::default(), Path::new("/nonexistent")).unwrap()
     }
 
     #[test]
