@@ -1,7 +1,7 @@
 //! The supervisor: owns the sockets and the app processes, and starts the router, which owns the requests.
 //!
 //! Its input is signals, orders of the router and exits of processes; its output is processes, notices and log lines.
-//! It parses no data sent by clients, reads no files of apps, has one thread, and waits in one place only ([`poll`]).
+//! It parses no data sent by clients, reads no files of apps (stat workers do), has one thread, and waits in one place only ([`poll`]).
 //!
 //! Each directory is a struct with its own state, whose methods return what happened: the daemon's life ([`lifecycle`]),
 //! the files it opens ([`log_file`], [`nginx_socket`]), the programs of the operator ([`hooks`]), the router ([`router`]),

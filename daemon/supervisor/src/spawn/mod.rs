@@ -33,6 +33,8 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
+#[cfg(feature = "fuzzing")]
+pub use env_file::env_file_variables;
 pub use environment::Environment;
 pub(super) use environment::{inherited, secrets, shown_to_owners};
 pub use one_off::{Conditions, OneOff, OneOffError};

@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 64 * 1024;
 const WRITABLE: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 /// Names and values, in the order of the file.
-pub(super) type Variables = Vec<(String, String)>;
+pub type Variables = Vec<(String, String)>;
 
 /// The environment file of an app as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,13 @@ impl EnvFile {
     fn open_as_root(&self) -> Result<OwnedFd, Why> {
         trust::open_readable(&self.trusted, &self.path).map_err(|why| Why::Untrusted(why.to_string()))
     }
+}
+
+/// Parses the content of an environment file; `None` when it is refused.
+#[cfg(feature = "fuzzing")]
+#[must_use]
+pub fn env_file_variables(content: &[u8]) -> Option<Variables> {
+    syntax::parse(content).ok()
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
