@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use common::link;
 use flying_passenger_fuzz::{
-    admin_http, app_http, app_session, chunked, daemon_answer, gate_request, link_messages, nginx_frames,
-    roster, settings_block, upgrade_state,
+    admin_http, app_http, app_session, chunked, daemon_answer, env_file, gate_request, link_messages,
+    nginx_frames, roster, settings_block, upgrade_state,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,11 +17,12 @@ use proptest::test_runner::TestRunner;
 type Check = fn(&[u8]);
 
 /// The targets that have a corpus below `fuzz/corpus`.
-const TARGETS: [(&str, Check); 9] = [
+const TARGETS: [(&str, Check); 10] = [
     ("admin_http", admin_http::check),
     ("app_http", app_http::check),
     ("app_session", app_session::check),
     ("chunked", chunked::check),
+    ("env_file", env_file::check),
     ("gate_request", gate_request::check),
     ("link_messages", link_messages::check),
     ("roster", roster::check),

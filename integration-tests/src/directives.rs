@@ -72,6 +72,11 @@ pub fn in_code() -> Vec<String> {
 }
 
 impl Directive {
+    /// Whether it can be used with all others in one location, which shows either the status page or the health.
+    pub fn goes_with_others(&self) -> bool {
+        self.name != "passenger_health"
+    }
+
     /// Whether it is accepted for old configurations only.
     pub fn is_obsolete(&self) -> bool {
         self.repeated.as_deref() == Some("changes nothing")

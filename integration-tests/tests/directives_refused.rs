@@ -137,7 +137,8 @@ fn repeatable_directives_can_be_repeated() {
 fn an_inner_level_can_override() {
     let lines = |context: &str| -> String {
         let all = documented();
-        let here = all.iter().filter(|each| each.may_stand_in(context) && each.stands_for().is_none());
+        let all = all.iter().filter(|each| each.goes_with_others() && each.stands_for().is_none());
+        let here = all.filter(|each| each.may_stand_in(context));
         here.map(|each| format!("{}\n", each.example)).collect()
     };
     let (server, location) = (lines("server"), lines("location"));

@@ -18,7 +18,9 @@ impl Supervised {
         require_debian_package("runit", "/usr/bin/runsv");
         let test_dir = TestDir::new();
         test_dir.app("app").standard(Language::Python);
-        let runit = test_dir.runit(&test_dir.daemon().configured("").file());
+        // As in the packaged file.
+        let lines = "log_format = \"journald\"\napp_output = \"journald\"\n";
+        let runit = test_dir.runit(&test_dir.daemon().configured(lines).file());
         let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", "")).start();
         Self { nginx, runit, test_dir }
     }
@@ -46,6 +48,7 @@ fn a_service_is_started_restarted_and_stopped_with_all_its_apps() {
     let status = String::from_utf8(setup.runit.sv(&["status"]).stdout).unwrap();
     assert!(status.starts_with("run: ") && status.contains(&format!("(pid {daemon})")), "{status}");
     assert!(setup.runit.log().contains("up and listening"), "svlogd has the log: {}", setup.runit.log());
+    assert!(setup.runit.log().lines().all(|line| line.starts_with("[ ")), "each line has its time");
 
     assert!(setup.runit.sv(&["reload"]).status.success());
     eventually("the configuration is read again", || {

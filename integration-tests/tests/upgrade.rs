@@ -14,7 +14,7 @@ use test_support::{
 use crate::hooks::hook;
 
 /// Where the daemon's program is: a test may put another there.
-fn place(test_dir: &TestDir) -> PathBuf {
+pub(crate) fn place(test_dir: &TestDir) -> PathBuf {
     test_dir.path("bin/flying-passenger")
 }
 
@@ -28,18 +28,22 @@ fn install(test_dir: &TestDir, from: &Path) {
     fs::rename(new, place(test_dir)).unwrap();
 }
 
-fn install_release(test_dir: &TestDir) {
+pub(crate) fn install_release(test_dir: &TestDir) {
     install(test_dir, &binary("flying-passenger"));
 }
 
-fn install_script(test_dir: &TestDir, content: &str) {
+pub(crate) fn install_script(test_dir: &TestDir, content: &str) {
     let script = test_dir.path("script");
     fs::write(&script, content).unwrap();
     install(test_dir, &script);
 }
 
 /// A set-up whose daemon has a separate program file.
-fn setup(lines: &str, language: Language, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> OneApp {
+pub(crate) fn setup(
+    lines: &str,
+    language: Language,
+    flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
+) -> OneApp {
     let test_dir = TestDir::new();
     install_release(&test_dir);
     let app = test_dir.app("app").standard(language);

@@ -15,6 +15,7 @@ mod directives;
 mod encode;
 mod ffi;
 mod handler;
+mod health;
 mod merge;
 mod panic_probe;
 mod public_files;

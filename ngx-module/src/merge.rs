@@ -15,7 +15,7 @@ use module_core::manifest::{self, Statement};
 use module_core::roster::{self, ConfiguredApps};
 use module_core::value::{Refusal, parse, parse_global};
 
-use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
+use crate::conf::{Application, LocationConf, Shown, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
 use crate::ffi::conf::pre_start::Blocks;
 use crate::ffi::conf::upstream_conf::UpstreamConf;
@@ -25,6 +25,7 @@ use crate::ffi::conf::{
 use crate::ffi::log::Level;
 use crate::ffi::request::content;
 use crate::handler::Passenger;
+use crate::health::{self, Health};
 use crate::status::StatusPage;
 
 impl Location for LocationConf {
@@ -152,7 +153,7 @@ fn warn_of_exposed_source(cf: &mut ConfContext<'_>, at: &str) -> Result<(), Stri
 }
 
 impl LocationConf {
-    /// Whether the location shows the status page. Its handler also serves an `if` in it.
+    /// Whether the location shows the status page or the daemon's health. Its handler also serves an `if` in it.
     fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
         let of_location = outer.written.status.as_ref();
         if let Some(status) = of_location.filter(|_| core_conf::is_inside_location(cf)) {
@@ -161,13 +162,20 @@ impl LocationConf {
         self.written.status.clone()
     }
 
-    /// Installs the status page, which takes precedence over an application that is enabled here.
+    /// Installs the status page or the daemon's health, which takes precedence over an application that is enabled here.
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
         self.status_greeting =
             greeting(&self.written.globals, main_conf::with(cf, |conf| conf.instance.clone())?)?;
         self.server_names = server_names::of_block(cf);
-        if content::install::<StatusPage>(cf) {
+        let is_ours = match status.shown {
+            Shown::Page => content::install::<StatusPage>(cf),
+            Shown::Health => {
+                self.upstream.limit_times(health::TIMEOUT);
+                content::install::<Health>(cf)
+            }
+        };
+        if is_ours {
             core_conf::redirect_to_final_slash(cf);
         } else if !core_conf::is_inside_location(cf) {
             return Err(format!(

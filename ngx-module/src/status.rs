@@ -28,7 +28,7 @@ pub(crate) struct StatusRequest {
 }
 
 const FORBIDDEN: u16 = 403;
-const NOT_ALLOWED: u16 = 405;
+pub(crate) const NOT_ALLOWED: u16 = 405;
 
 impl ContentHandler for StatusPage {
     type Location = LocationConf;
@@ -84,24 +84,34 @@ impl Exchange for StatusRequest {
         bytes: &[u8],
         room: usize,
     ) -> HeadRead {
-        match decode::read_head(request, false, reply, bytes, room) {
-            Ok(None) => HeadRead::NeedMore,
-            Ok(Some(head)) => {
-                self.body = head.body;
-                HeadRead::Found(head.used)
-            }
-            Err(ResponseError::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
-                request.log().error(format_args!(
-                    "{err}; upgrade flying-passenger to a release that supports passenger_status"
-                ));
-                HeadRead::Invalid
-            }
-            Err(err) => reject(request, &err),
-        }
+        read_answer(request, "passenger_status", &mut self.body, (reply, bytes, room))
     }
 
     fn body(&mut self) -> &mut ResponseBody {
         &mut self.body
+    }
+}
+
+/// Reads the head of the daemon's answer to a question of the location's `directive`.
+pub(crate) fn read_answer(
+    request: Request<'_>,
+    directive: &str,
+    body: &mut ResponseBody,
+    (reply, bytes, room): (&mut Reply<'_>, &[u8], usize),
+) -> HeadRead {
+    match decode::read_head(request, false, reply, bytes, room) {
+        Ok(None) => HeadRead::NeedMore,
+        Ok(Some(head)) => {
+            *body = head.body;
+            HeadRead::Found(head.used)
+        }
+        Err(ResponseError::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
+            request.log().error(format_args!(
+                "{err}; upgrade flying-passenger to a release that supports {directive}"
+            ));
+            HeadRead::Invalid
+        }
+        Err(err) => reject(request, &err),
     }
 }
 

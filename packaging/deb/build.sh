@@ -66,7 +66,11 @@ Description: application server behind nginx that outlives nginx's restarts
 END
 mkdir -p "$work/flying-passenger/etc/flying-passenger"
 install -m 644 packaging/flying-passenger.toml "$work/flying-passenger/etc/flying-passenger/"
-echo /etc/flying-passenger/flying-passenger.toml > "$work/flying-passenger/DEBIAN/conffiles"
+install -d -m 700 "$work/flying-passenger/etc/flying-passenger/env"
+install -d -m 755 "$work/flying-passenger/etc/logrotate.d" "$work/flying-passenger/var/log/flying-passenger"
+install -m 644 packaging/deb/flying-passenger.logrotate "$work/flying-passenger/etc/logrotate.d/flying-passenger"
+printf '/etc/%s\n' flying-passenger/flying-passenger.toml logrotate.d/flying-passenger \
+    > "$work/flying-passenger/DEBIAN/conffiles"
 package flying-passenger
 
 module=libnginx-mod-http-passenger

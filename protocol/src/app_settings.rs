@@ -69,6 +69,9 @@ settings! {
         app_env: String = text("production").also(&[c"rails_env", c"rack_env"]);
         /// Variables of the environment of processes
         env_var: Vec<(String, String)> = optional(Map);
+        /// File with variables of the environment of processes; a relative PATH is relative to the root of an app
+        /// [default: none]
+        env_file: Option<String> = optional(Text).flag("env-file", "PATH");
         /// User as whom processes run
         user: Option<String> = optional(Text);
         /// Group of processes

@@ -1,5 +1,5 @@
-//! A request for the daemon's status page, which nginx sends for a location with `passenger_status`. The response has
-//! the same frames as any other.
+//! A request for the daemon's status page or health, which nginx sends for a location with `passenger_status` or
+//! `passenger_health`. The response has the same frames as any other.
 //!
 //! A daemon that does not know this frame responds with an abort: status pages do not justify another protocol version.
 
@@ -28,6 +28,10 @@ pub enum StatusPart {
     Data,
     /// Metrics for Prometheus.
     Metrics,
+    /// Whether the daemon serves requests, for a location with `passenger_health`, as text.
+    Health,
+    /// The same as JSON.
+    HealthJson,
 }
 
 impl StatusQuestion {
@@ -66,9 +70,12 @@ mod tests {
         out
     }
 
+    const PARTS: [StatusPart; 5] =
+        [StatusPart::Page, StatusPart::Data, StatusPart::Metrics, StatusPart::Health, StatusPart::HealthJson];
+
     #[test]
     fn a_question_comes_back_as_it_was() {
-        for part in [StatusPart::Page, StatusPart::Data, StatusPart::Metrics] {
+        for part in PARTS {
             for to_head in [false, true] {
                 let question = StatusQuestion { part, to_head };
                 let frame = frame(question);
@@ -91,7 +98,7 @@ mod tests {
 
     #[test]
     fn rejects_a_part_that_does_not_exist() {
-        assert!(matches!(StatusQuestion::decode(&[3, 0]), Err(PayloadError::Malformed(..))));
+        assert!(matches!(StatusQuestion::decode(&[5, 0]), Err(PayloadError::Malformed(..))));
         assert!(matches!(StatusQuestion::decode(&[0, 2]), Err(PayloadError::Malformed(..))));
     }
 }

@@ -204,6 +204,17 @@ fn status() {
 }
 
 #[test]
+fn health() {
+    for (name, part) in [("health.bin", StatusPart::Health), ("health-json.bin", StatusPart::HealthJson)] {
+        let question = StatusQuestion { part, to_head: true };
+        let mut frame = Vec::new();
+        question.write_frame(&mut frame).unwrap();
+        let kept = golden(name, &frame);
+        assert_eq!(StatusQuestion::decode(payload(&kept, FrameType::Status)), Ok(question));
+    }
+}
+
+#[test]
 fn response() {
     let head = ResponseHead {
         status: 404,

@@ -2,6 +2,7 @@
 //! `fuzzing`; the checks are in `fuzz/`.
 
 use super::lifecycle::upgrade::State;
+pub use super::spawn::env_file_variables;
 
 /// Decodes the state that one program hands to the next and encodes it as JSON; `None` when it is refused.
 #[must_use]

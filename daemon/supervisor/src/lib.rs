@@ -1,7 +1,7 @@
 //! The supervisor: owns the sockets and the app processes, and starts the router, which owns the requests.
 //!
 //! Its input is signals, orders of the router and exits of processes; its output is processes, notices and log lines.
-//! It parses no data sent by clients, reads no files of apps, has one thread, and waits in one place only ([`poll`]).
+//! It parses no data sent by clients, reads no files of apps (stat workers do), has one thread, and waits in one place only ([`poll`]).
 //!
 //! Each directory is a struct with its own state, whose methods return what happened: the daemon's life ([`lifecycle`]),
 //! the files it opens ([`log_file`], [`nginx_socket`]), the programs of the operator ([`hooks`]), the router ([`router`]),
@@ -32,9 +32,10 @@ use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 pub use lifecycle::daemonize;
+pub use lifecycle::upgrade::report::{FORBIDDEN, UpgradeReport, UpgradeResult};
 pub use lifecycle::upgrade::{StartMode, start_mode};
 pub use router::process::{ROUTER_ARGUMENT, close_to_others};
-pub use spawn::{Policy, Why, would_run_as};
+pub use spawn::{Conditions, Environment, OneOff, OneOffError, Policy, Why, would_run_as};
 
 use common::config::Options;
 use common::log::writer;
@@ -44,8 +45,8 @@ use lifecycle::{LAST_LINES, startup};
 /// Runs the daemon in place of the program that packed its state under this descriptor number.
 pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
     match startup::take_over(options, packed) {
-        Ok(mut supervisor) => {
-            supervisor.resume();
+        Ok((mut supervisor, previous)) => {
+            supervisor.resume(previous);
             supervisor.run();
             supervisor.close()
         }

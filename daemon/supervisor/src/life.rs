@@ -15,6 +15,8 @@ use super::lifecycle::phase::{Action, Event};
 use super::lifecycle::pid_file::PidFile;
 use super::lifecycle::reload;
 use super::lifecycle::upgrade::State;
+use super::lifecycle::upgrade::report::UpgradeResult;
+use super::spawn::{Conditions, shown_to_owners};
 use common::config::Hook;
 use common::link::{Notice, StopHow};
 use common::log::writer;
@@ -44,13 +46,20 @@ impl Supervisor {
         self.run_own(Hook::AfterWatchdogInitialization);
     }
 
-    /// Continues to serve after an upgrade.
-    pub(crate) fn resume(&mut self) {
+    /// Continues to serve after an upgrade; the `previous` release did before.
+    pub(crate) fn resume(&mut self, previous: String) {
         self.life.shutdown.take_over();
         self.begin_to_serve();
+        let to = env!("CARGO_PKG_VERSION").to_owned();
+        self.report_upgrade(UpgradeResult::Done { from: previous, to });
     }
 
     fn begin_to_serve(&mut self) {
+        if let Err(why) = Conditions::publish(&self.starts.launcher, &self.instance) {
+            tracing::warn!(
+                "passenger-config exec is not available: cannot write into the instance directory: {why}"
+            );
+        }
         self.start_router();
         let socket = self.options.socket.path.display();
         tracing::info!(event = "listening", detail = %socket, "up and listening on {socket}");
@@ -77,7 +86,8 @@ impl Supervisor {
     /// Starts a router and hands everything over to it, or tries again after a pause.
     pub(crate) fn start_router(&mut self) {
         if self.router.start(&self.starts.launcher.originals) {
-            let config = self.router.config(&self.options, self.instance.name(), self.hooks.of_apps());
+            let mut config = self.router.config(&self.options, self.instance.name(), self.hooks.of_apps());
+            config.environment = shown_to_owners(&self.starts.launcher.environment);
             self.router.hand_over(config, self.nginx.socket.as_fd(), &mut self.processes);
         }
     }
@@ -120,8 +130,11 @@ impl Supervisor {
     fn end(&mut self, signal: &str) {
         tracing::info!("received {signal}");
         // Requests are served until the programs for before the shutdown have ended.
-        if self.life.upgrade.cancel() && self.router.running().is_none() {
-            self.start_router();
+        if self.life.upgrade.cancel() {
+            self.report_upgrade(UpgradeResult::Failed(format!("the daemon ends, as it received {signal}")));
+            if self.router.running().is_none() {
+                self.start_router();
+            }
         }
         self.step(Event::Asked);
     }
@@ -262,19 +275,26 @@ impl Supervisor {
     /// Starts an upgrade: asks the router to finish, if there is a program that can take over.
     fn begin_upgrade(&mut self) {
         tracing::info!("received SIGUSR2: upgrading");
+        self.life.upgrade.set_attempts(self.life.upgrade.attempts().saturating_add(1));
         if self.life.upgrade.is_in_progress() || !self.life.shutdown.is_settled() {
-            tracing::warn!("upgrade ignored: the daemon is starting, stopping or already upgrading");
-            return;
+            let why = "the daemon is starting, stopping or already upgrading";
+            tracing::warn!("upgrade ignored: {why}");
+            return self.report_upgrade(UpgradeResult::Failed(why.to_owned()));
         }
         if let Err(why) = self.life.upgrade.check_successor(&self.options) {
             tracing::error!("upgrade refused: {why}");
-            return;
+            return self.report_upgrade(UpgradeResult::Failed(why));
         }
+        self.report_upgrade(UpgradeResult::InProgress);
         self.life.manager.reloading();
         let limit = self.life.shutdown.limit;
         self.life.upgrade.begin(limit);
         self.router.cancel_start();
         self.router.send(&Notice::Retire { limit: limit.as_secs() }, &[]);
+    }
+
+    fn report_upgrade(&self, result: UpgradeResult) {
+        self.life.upgrade.report(result).publish(&self.instance);
     }
 
     /// Handles the timeout of the router, or of the programs of hooks.
@@ -300,6 +320,7 @@ impl Supervisor {
         }
         let Err(why) = self.life.upgrade.execute(&self.options, |writer| self.pack(writer));
         tracing::error!("the upgrade failed, and this program continues: {why}");
+        self.report_upgrade(UpgradeResult::Failed(why.to_string()));
         self.life.upgrade.cancel();
         self.start_router();
         self.note_ready();
@@ -320,6 +341,7 @@ impl Supervisor {
             last_process,
             processes,
             cgroups: self.starts.launcher.cgroups.as_ref().map(|cgroups| cgroups.own.clone()),
+            upgrades: self.life.upgrade.attempts(),
             globals: kept.globals,
             app_prefix: Some(kept.app_prefix),
             overridden: kept.overridden,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use common::instance::{Found, Properties};
+use common::instance::Found;
 
 /// Timeout of a response.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,8 +17,8 @@ const MAX_HEADERS: usize = 32;
 /// A client of one daemon.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The properties that the daemon registered.
-    pub(crate) properties: Properties,
+    /// The daemon.
+    pub(crate) found: Found,
     socket: PathBuf,
 }
 
@@ -62,7 +62,7 @@ impl From<RequestError> for String {
 
 impl Client {
     pub(crate) fn new(found: &Found) -> Self {
-        Self { properties: found.properties.clone(), socket: found.admin_socket() }
+        Self { found: found.clone(), socket: found.admin_socket() }
     }
 
     /// Gets JSON.

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use serde_json::json;
 
 use super::Outcome;
 use super::about::{About, Fact};
@@ -13,11 +12,13 @@ use super::ask_process::AskProcess;
 use super::chosen_apps::ChosenApps;
 use super::detach_process::DetachProcess;
 use super::doctor::Doctor;
-use super::instance_arg::InstanceArg;
+use super::exec::Exec;
 use super::list_instances::ListInstances;
+use super::reopen_logs::ReopenLogs;
 use super::restart_app::RestartApp;
 use super::settings::Settings;
 use super::spawn_error::SpawnError;
+use super::upgrade_daemon::UpgradeDaemon;
 use super::validate_install::ValidateInstall;
 
 /// Administers a running flying-passenger, and shows facts about the installation.
@@ -47,6 +48,8 @@ enum Command {
     ResumeApp(ChosenApps),
     /// Ends apps after their current requests and removes all data about them; a new request starts them again
     ForgetApp(ChosenApps),
+    /// Runs a command with the user, environment and directory of an app: console, migration, cron job
+    Exec(Exec),
     /// Shows the report of a failed start, by the error ID in the log or on the error page
     SpawnError(SpawnError),
     /// Sends a request to one process, bypassing nginx, and shows the response
@@ -59,7 +62,9 @@ enum Command {
     /// Sends a request to the daemon's administration API and shows the response
     ApiCall(ApiCall),
     /// Makes the daemon reopen its log file, after it was renamed
-    ReopenLogs(InstanceArg),
+    ReopenLogs(ReopenLogs),
+    /// Has the installed program take over from the running one, with the same app processes, and waits for the result
+    UpgradeDaemon(UpgradeDaemon),
     /// Lists the running instances
     ListInstances(ListInstances),
     /// Prints a path or another fact of the installation, for scripts
@@ -89,6 +94,7 @@ impl Command {
         match self {
             Self::About(about) => return about.run(),
             Self::Doctor(doctor) => return doctor.run(),
+            Self::Exec(exec) => return exec.run(),
             Self::ValidateInstall(validate) => return validate.run(),
             Self::ListInstances(list) => list.run(),
             Self::RestartApp(restart) => restart.run()?,
@@ -99,12 +105,10 @@ impl Command {
             Self::SpawnError(error) => error.run()?,
             Self::DetachProcess(detach) => detach.run()?,
             Self::Settings(settings) => settings.run()?,
+            Self::UpgradeDaemon(upgrade) => upgrade.run()?,
             Self::AskProcess(ask) => ask.run()?,
             Self::ApiCall(call) => call.run()?,
-            Self::ReopenLogs(instance) => {
-                instance.client()?.post("/reopen_logs.json", &json!({}))?;
-                println!("The log file was reopened.");
-            }
+            Self::ReopenLogs(reopen) => reopen.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -116,8 +116,8 @@ fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
         "Version : {}\nDate    : {}\nInstance: {} (flying-passenger/{})\n\n",
         env!("CARGO_PKG_VERSION"),
         clock::local_now().strftime("%Y-%m-%d %H:%M:%S"),
-        client.properties.name,
-        client.properties.version
+        client.found.properties.name,
+        client.found.properties.version
     );
     Ok(header + &body)
 }

@@ -8,4 +8,4 @@ mod written;
 pub(crate) use application::{Application, greeting};
 pub(crate) use location::LocationConf;
 pub(crate) use manifest::Manifest;
-pub(crate) use written::{StatusAt, Written};
+pub(crate) use written::{Shown, StatusAt, Written};

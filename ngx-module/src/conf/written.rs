@@ -16,7 +16,7 @@ pub(crate) struct Written {
     pub(crate) enabled: Option<bool>,
     /// File and line of `passenger_enabled`, for messages.
     pub(crate) enabled_at: Option<Position>,
-    /// The location shows the status page.
+    /// The location shows the status page, or the daemon's health.
     pub(crate) status: Option<StatusAt>,
     pub(crate) app_root: Option<String>,
     pub(crate) app_group_name: Option<String>,
@@ -36,15 +36,31 @@ pub(crate) struct Written {
     pub(crate) panic_in: Option<String>,
 }
 
-/// File and line of `passenger_status`, for messages.
+/// What a location shows of the daemon itself, with the file and line for messages.
 #[derive(Debug, Clone)]
-pub(crate) struct StatusAt(pub(crate) Option<Position>);
+pub(crate) struct StatusAt {
+    pub(crate) shown: Shown,
+    pub(crate) at: Option<Position>,
+}
+
+/// What a location shows of the daemon itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// `passenger_status`.
+    Page,
+    /// `passenger_health`.
+    Health,
+}
 
 impl std::fmt::Display for StatusAt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            Some(at) => write!(f, "passenger_status is set in {at}"),
-            None => f.write_str("passenger_status is set here"),
+        let directive = match self.shown {
+            Shown::Page => "passenger_status",
+            Shown::Health => "passenger_health",
+        };
+        match &self.at {
+            Some(at) => write!(f, "{directive} is set in {at}"),
+            None => write!(f, "{directive} is set here"),
         }
     }
 }

@@ -8,7 +8,7 @@ use module_core::value::{Refusal, flag};
 use protocol::request::AppKind;
 
 use super::line::{Line, Meaning, kept, slot};
-use crate::conf::{Manifest, StatusAt, Written};
+use crate::conf::{Manifest, Shown, StatusAt, Written};
 use crate::ffi::conf::complex_value::ComplexValue;
 use crate::ffi::conf::slot::Slot;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
@@ -18,6 +18,7 @@ pub(super) const TABLE: &[Line] = &[
     FLY_WITH,
     DUMP_CONFIG_MANIFEST,
     STATUS,
+    HEALTH,
     kept(c"passenger_enabled", Arity::ONE, enabled),
     kept(c"passenger_app_root", Arity::ONE, app_root),
     kept(c"passenger_app_group_name", Arity::ONE, app_group_name),
@@ -65,6 +66,14 @@ const STATUS: Line = Directive {
     effect: Effect::Ours(Meaning::Kept(status)),
 };
 
+/// In `location` only, as the status page.
+const HEALTH: Line = Directive {
+    name: c"passenger_health",
+    contexts: Contexts::LOCATION,
+    arity: Arity::NONE,
+    effect: Effect::Ours(Meaning::Kept(health)),
+};
+
 type Done = Result<(), Refusal>;
 
 fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
@@ -79,8 +88,11 @@ fn dump_config_manifest(written: &mut Written, cf: &mut ConfContext<'_>, args: &
 }
 
 fn status(written: &mut Written, cf: &mut ConfContext<'_>, _args: &[&str]) -> Done {
-    let at = cf.position();
-    once(&mut written.status, StatusAt(at))
+    once(&mut written.status, StatusAt { shown: Shown::Page, at: cf.position() })
+}
+
+fn health(written: &mut Written, cf: &mut ConfContext<'_>, _args: &[&str]) -> Done {
+    once(&mut written.status, StatusAt { shown: Shown::Health, at: cf.position() })
 }
 
 fn enabled(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {

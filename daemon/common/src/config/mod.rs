@@ -54,6 +54,9 @@ pub fn file_keys() -> impl Iterator<Item = &'static str> {
     file::keys().map(|(key, ..)| key)
 }
 
+/// The usual directory of environment files that only root may read.
+const ENV_DIR: &str = "/etc/flying-passenger/env";
+
 /// The checked options of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -99,6 +102,8 @@ pub struct Options {
     pub hooks: Hooks,
     /// The loaders' directory.
     pub loaders: PathBuf,
+    /// The directory below which root reads environment files of apps.
+    pub env_dir: PathBuf,
     /// The source of the options, for a reload.
     source: Source,
 }
@@ -183,6 +188,7 @@ impl Options {
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
+            ("env_dir", self.env_dir == other.env_dir),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
@@ -224,6 +230,7 @@ impl Options {
             shutdown_limit: seconds("shutdown_timeout"),
             drain_limit: seconds("drain_timeout"),
             hooks: hooks::hooks(arguments, file, errors),
+            env_dir: own.path("env_dir").unwrap_or(Path::new(ENV_DIR)).to_path_buf(),
             loaders: errors.keep(places::loaders(own.path("loaders_dir"))),
             shared,
             source,

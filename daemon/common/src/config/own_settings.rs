@@ -106,6 +106,13 @@ pub(super) const OWN_SETTINGS: &[Setting] = &[
     )
     .flag("pass-env", "LIST"),
     own(
+        optional(Path),
+        "env_dir",
+        "Directory below which the daemon, as root, reads environment files of apps that only root may read [default: \
+         /etc/flying-passenger/env]",
+    )
+    .flag("env-dir", "DIR"),
+    own(
         count(60),
         "shutdown_timeout",
         "Time limit for requests and app processes at shutdown, in seconds [default: 60]",

@@ -4,6 +4,8 @@
 //! <registry>/passenger.XXXXXXX/   0755, the daemon's user
 //!     lock              locked as long as the daemon lives
 //!     properties.json   shown by the tools
+//!     starts.json       the conditions under which apps are started, for passenger-config exec
+//!     upgrade.json      0600: the result of the last upgrade, for passenger-config upgrade-daemon
 //!     admin.sock        0666: the router gets the peer's user from the kernel and checks its permissions
 //!     apps/             0710 with the router's group, which connects to the sockets inside and can neither create nor
 //!                       remove one; 0700 if all processes run as one user
@@ -56,6 +58,11 @@ const APP_BACKLOG: i32 = 1024;
 const ADMIN_BACKLOG: i32 = 64;
 /// Length of the longest path inside: a socket that an app opens itself, of the process with the longest ID.
 const LONGEST_INSIDE: usize = "/passenger.XXXXXXX/sockets//socket".len() + 20;
+
+/// The mode of files for the tools of every user.
+pub const EVERYBODY_READS: Mode = Mode::from_bits_truncate(0o644);
+/// The mode of files for root and the daemon's user.
+pub const OWNER_READS: Mode = Mode::from_bits_truncate(0o600);
 
 /// The properties of an instance that the tools read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +165,16 @@ impl Instance {
         &self.path
     }
 
+    /// Writes a file of this mode in place of one of the same name.
+    pub fn publish(&self, name: &str, mode: Mode, text: &[u8]) -> io::Result<()> {
+        let new = format!("{name}.new");
+        // It exists if an earlier call failed.
+        let _ = unistd::unlinkat(&self.directory, new.as_str(), UnlinkatFlags::NoRemoveDir);
+        write_file(&self.directory, &new, mode, text)?;
+        fcntl::renameat(&self.directory, new.as_str(), &self.directory, name)?;
+        Ok(())
+    }
+
     /// Creates the directory for the apps' sockets, which the router's group can search.
     pub fn make_apps(&self, router: Option<Gid>) -> io::Result<()> {
         let apps = make_directory(&self.directory, APPS, 0o700)?;
@@ -244,10 +261,14 @@ fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {
 fn write_properties(directory: &OwnedFd, name: &str, properties: &Properties) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(properties)?;
     text.push(b'\n');
+    write_file(directory, name, EVERYBODY_READS, &text)
+}
+
+fn write_file(directory: &OwnedFd, name: &str, mode: Mode, text: &[u8]) -> io::Result<()> {
     let mut file = new_file(directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    file.write_all(&text)?;
-    // Readable for everyone, whatever the umask is, and only when the file is complete.
-    stat::fchmod(&file, Mode::from_bits_truncate(0o644))?;
+    file.write_all(text)?;
+    // Whatever the umask is, and only when the file is complete.
+    stat::fchmod(&file, mode)?;
     Ok(())
 }
 

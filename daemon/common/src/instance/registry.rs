@@ -11,14 +11,14 @@ use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
 use nix::libc;
 use nix::sys::stat::{self, Mode};
-use nix::unistd::{self, UnlinkatFlags};
+use nix::unistd::{self, Uid, UnlinkatFlags};
 
 use super::directory::{check_safe, names_in, open_directory};
 use super::{APPS, LOCK, PREFIX, PROPERTIES, Properties};
 
 /// A directory this young may belong to a daemon that has not locked it yet.
 const YOUNG: Duration = Duration::from_secs(60);
-/// Properties are shorter; a longer file is rejected.
+/// Properties and other files in an instance directory are shorter; a longer file is rejected.
 const MAX_PROPERTIES: u64 = 64 * 1024;
 
 /// Why there is no instance directory.
@@ -51,6 +51,22 @@ impl Found {
     /// Returns the path of the socket for the tools.
     pub fn admin_socket(&self) -> PathBuf {
         self.path.join(super::ADMIN_SOCKET)
+    }
+
+    /// Reads a file that the daemon has published; also returns the daemon's user. Directory and file belong to that
+    /// user, and no other could have put the file there.
+    pub fn read(&self, name: &str) -> io::Result<(Vec<u8>, Uid)> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let directory = fcntl::open(&self.path, flags, Mode::empty())?;
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = fcntl::openat(&directory, name, flags, Mode::empty())?;
+        let (around, found) = (stat::fstat(&directory)?, stat::fstat(&file)?);
+        if around.st_uid != found.st_uid || around.st_mode & 0o022 != 0 {
+            return Err(io::Error::other("other users can change it"));
+        }
+        let mut text = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), MAX_PROPERTIES), &mut text)?;
+        Ok((text, Uid::from_raw(found.st_uid)))
     }
 }
 

@@ -197,6 +197,8 @@ pub struct RouterConfig {
     pub problems: Vec<(Problem, String)>,
     /// The number of routers started before this one.
     pub generation: u32,
+    /// The variables that apps inherit from the daemon, for commands that run as an app; `None` if they are too long.
+    pub environment: Option<Vec<(String, String)>>,
 }
 
 /// The result of opening an app's log file.

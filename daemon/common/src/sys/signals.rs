@@ -29,6 +29,13 @@ pub fn reset() -> io::Result<()> {
     Ok(())
 }
 
+/// Restores the default effect of `signal` in this process.
+pub fn default(signal: Signal) -> io::Result<()> {
+    // SAFETY: the handler is the default: no function of ours runs in it.
+    unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+    Ok(())
+}
+
 /// Ignores `signal` in this process.
 pub fn ignore(signal: Signal) -> io::Result<()> {
     // SAFETY: the signal is ignored: no function of ours runs in it.

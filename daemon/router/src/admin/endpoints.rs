@@ -18,6 +18,7 @@ pub(super) enum Endpoint {
     AwaitRestart,
     Detach,
     Ask,
+    DescribeStart,
     SetAppMode,
     Forget,
     ReopenLogs,
@@ -33,7 +34,7 @@ impl Endpoint {
 
 /// All endpoints by method and path; `{id}` matches any name without a `/`. docs/TOOLS.md and docs/openapi.json list the
 /// same ones.
-const TABLE: [(&str, &str, Endpoint); 18] = [
+const TABLE: [(&str, &str, Endpoint); 19] = [
     ("GET", "/", Endpoint::StatusPage),
     ("GET", "/status.json", Endpoint::StatusData),
     ("GET", "/ping.json", Endpoint::Ping),
@@ -49,6 +50,7 @@ const TABLE: [(&str, &str, Endpoint); 18] = [
     ("POST", "/pool/await_restart.json", Endpoint::AwaitRestart),
     ("POST", "/pool/detach_process.json", Endpoint::Detach),
     ("POST", "/pool/ask_process.json", Endpoint::Ask),
+    ("POST", "/pool/describe_start.json", Endpoint::DescribeStart),
     ("POST", "/pool/set_mode.json", Endpoint::SetAppMode),
     ("POST", "/pool/forget_app.json", Endpoint::Forget),
     ("POST", "/reopen_logs.json", Endpoint::ReopenLogs),

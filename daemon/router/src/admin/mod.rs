@@ -8,6 +8,7 @@ mod callers;
 mod endpoints;
 pub(crate) mod http;
 pub(crate) mod maintenance;
+mod one_off;
 mod orders;
 pub(super) mod page;
 mod pool;
@@ -135,6 +136,7 @@ async fn respond(router: &RouterState, caller: Caller, request: &Request) -> Res
         Endpoint::Restart => orders::restart(router, caller, &request.body)?,
         Endpoint::AwaitRestart => orders::await_restart(router, caller, &request.body).await?,
         Endpoint::Detach => orders::detach(router, caller, &request.body)?,
+        Endpoint::DescribeStart => one_off::describe(router, caller, &request.body)?,
         Endpoint::Ask => orders::ask(router, caller, &request.body).await?,
         Endpoint::SetAppMode => maintenance::set_mode(router, caller, &request.body)?,
         Endpoint::Forget => maintenance::forget(router, caller, &request.body)?,

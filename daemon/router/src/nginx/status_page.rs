@@ -1,5 +1,5 @@
-//! Answers to nginx's queries for the status page, which locations with `passenger_status` serve. [`crate::admin`]
-//! renders the content.
+//! Answers to nginx's queries for the status page and the daemon's health, which locations with `passenger_status` and
+//! `passenger_health` serve. [`crate::admin`] renders the status page.
 
 use std::io;
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use protocol::status::{StatusPart, StatusQuestion};
 use crate::admin;
 use crate::admin::caller::Caller;
 use crate::admin::page;
+use crate::metrics::page_cache::Document;
 use crate::nginx_conn::NginxConn;
 use crate::state::RouterState;
 
@@ -18,6 +19,7 @@ pub(super) async fn respond(
     nginx: &mut NginxConn<'_>,
     question: StatusQuestion,
 ) -> io::Result<()> {
+    let ending = router.connections.is_closing();
     let page = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
@@ -28,8 +30,27 @@ pub(super) async fn respond(
             router.usages.refresh(&router.dispatcher).await;
             Rc::new(admin::metrics(router, Caller::of_nginx()))
         }
+        StatusPart::Health => Rc::new(health(ending, false)),
+        StatusPart::HealthJson => Rc::new(health(ending, true)),
     };
+    let is_health = matches!(question.part, StatusPart::Health | StatusPart::HealthJson);
+    let status = if is_health && ending { 503 } else { 200 };
     nginx.frames.hides_version = !router.globals.show_version();
-    nginx.frames.document(&mut nginx.head, 200, &page, question.to_head, &mut nginx.stream).await?;
+    nginx.frames.document(&mut nginx.head, status, &page, question.to_head, &mut nginx.stream).await?;
     nginx.frames.flush(&mut nginx.stream).await
+}
+
+/// Returns whether this daemon serves requests. The module writes the same forms when the daemon does not answer.
+fn health(ending: bool, as_json: bool) -> Document {
+    let text = match (ending, as_json) {
+        (false, false) => "ok\n",
+        (false, true) => "{\"status\":\"ok\"}\n",
+        (true, false) => "flying-passenger is shutting down\n",
+        (true, true) => "{\"status\":\"error\",\"message\":\"flying-passenger is shutting down\"}\n",
+    };
+    Document {
+        content_type: if as_json { "application/json" } else { "text/plain; charset=utf-8" },
+        headers: vec![("Cache-Control", "no-store".to_owned())],
+        body: text.into(),
+    }
 }

@@ -33,6 +33,11 @@ impl Originals {
         Ok(Self { open_files: OpenFiles { soft, hard }, oom_score: lower_oom_score() })
     }
 
+    /// Returns the soft and the hard limit of open files with which the daemon was started.
+    pub(crate) fn open_files(&self) -> (u64, u64) {
+        (self.open_files.soft, self.open_files.hard)
+    }
+
     /// Sets the limit to `wanted`, or to the hard limit for 0, or to as many as possible. Returns the limit in effect.
     pub(crate) fn limit_open_files(&self, wanted: u64) -> io::Result<OpenFiles> {
         let modest = self.open_files.within(wanted);

@@ -116,8 +116,8 @@ pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
     })
 }
 
-/// Takes over what the previous program in this process packed under this descriptor number.
-pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, StartError> {
+/// Takes over what the previous program in this process packed under this descriptor number. Also returns its release.
+pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<(Supervisor, String), StartError> {
     let failed = StartError::TakeOver;
     let mut reader =
         HandoverReader::once().ok_or_else(|| failed(io::Error::other("it was taken already")))?;
@@ -143,8 +143,11 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
     let cgroups = state.cgroups.map(Cgroups::take_over).transpose()?;
     let pid_file = state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?;
     let tools = take.take(state.tools).map_err(failed)?;
-    Ok(Supervisor {
-        life: Lifecycle::new(&options, signals, manager, pid_file, open_files),
+    let mut life = Lifecycle::new(&options, signals, manager, pid_file, open_files);
+    // A release that does not count is upgraded, too.
+    life.upgrade.set_attempts(state.upgrades.max(1));
+    let supervisor = Supervisor {
+        life,
         log,
         app_logs: AppLogs::default(),
         instance: Instance::unpack(state.instance, take, router_gid).map_err(failed)?,
@@ -156,7 +159,8 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
         processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
         orphans: true,
         options,
-    })
+    };
+    Ok((supervisor, state.version))
 }
 
 fn start_log_writer() {

@@ -5,7 +5,7 @@
 pub(crate) mod app_logs;
 mod open;
 pub(crate) mod open_aside;
-mod trust;
+pub(crate) mod trust;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;

@@ -27,6 +27,9 @@ pub(crate) enum Refusal {
          one of the system's"
     )]
     Outside(PathBuf),
+    /// It is not in the directory where root reads files.
+    #[error("it must be below {0}, without \".\" and \"..\"")]
+    NotBelow(PathBuf),
     /// A directory of the path cannot be opened as one.
     #[error("the directory {} cannot be opened (no symbolic link is followed): {}", .0.display(), .1.desc())]
     Directory(PathBuf, Errno),

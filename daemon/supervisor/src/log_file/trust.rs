@@ -1,4 +1,4 @@
-//! The check of log files that root opens for nginx.
+//! The check of files that root opens for others: log files for nginx, and environment files of apps.
 //!
 //! Every process that can connect to the daemon's socket can send what nginx sends. So root opens only files that only
 //! root can have created: below `/var/log`, with a name that ends in `.log` and is not a system log's, on a path that
@@ -48,6 +48,26 @@ pub(crate) fn open_for_nginx(path: &Path) -> Result<OwnedFd, Refusal> {
     Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
 }
 
+/// Opens a file for reading that lies below `top`, on a path that only root can change.
+pub(crate) fn open_readable(top: &Path, path: &Path) -> Result<OwnedFd, Refusal> {
+    let parts = path.strip_prefix("/").ok().filter(|_| path.starts_with(top)).and_then(Path::to_str);
+    let mut way: Vec<&str> = parts.unwrap_or_default().split('/').collect();
+    let name = way.pop().filter(|name| way.iter().chain([name]).all(|part| is_plain(part)));
+    let name = name.ok_or_else(|| Refusal::NotBelow(top.to_path_buf()))?;
+    let root = Trust { top: Path::new("/"), logs: "", owner: Uid::from_raw(0) };
+    let file = fcntl::openat(&root.walk(&way)?, name, READING, Mode::empty()).map_err(refusal)?;
+    root.check_file(&stat::fstat(&file).map_err(refusal)?)?;
+    Ok(file)
+}
+
+/// Flags with which no symbolic link is followed and no call waits.
+const READING: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
+
+fn is_plain(part: &str) -> bool {
+    !matches!(part, "" | "." | "..")
+}
+
 impl Trust<'_> {
     fn open(&self, path: &Path) -> Result<OwnedFd, Refusal> {
         let (way, name) = self.parts(path).ok_or_else(|| Refusal::Outside(self.top.join(self.logs)))?;
@@ -65,7 +85,6 @@ impl Trust<'_> {
     fn parts<'p>(&self, path: &'p Path) -> Option<(Vec<&'p str>, &'p str)> {
         let inside = path.to_str()?.strip_prefix(self.top.to_str()?)?.trim_start_matches('/');
         let below = inside.strip_prefix(self.logs)?.strip_prefix('/')?;
-        let is_plain = |part: &str| !matches!(part, "" | "." | "..");
         let mut way: Vec<_> = inside.split('/').collect();
         let name = way.pop()?;
         let is_log = name.ends_with(".log") && !(below == name && SYSTEM_LOGS.contains(&name));
@@ -115,8 +134,7 @@ impl Trust<'_> {
 
 /// Reads by a separate descriptor: the one that is kept, and given to the router, is write-only.
 fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(refusal)?;
+    let file = fcntl::openat(directory, name, READING, Mode::empty()).map_err(refusal)?;
     let mut beginning = Vec::new();
     File::from(file).take(log::BEGINNING as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
     Ok(beginning)

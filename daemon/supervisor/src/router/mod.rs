@@ -186,6 +186,7 @@ impl RouterSupervision {
             hooks,
             problems,
             generation: self.generation,
+            environment: None,
         }
     }
 

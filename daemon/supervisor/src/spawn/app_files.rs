@@ -1,4 +1,4 @@
-//! The location of an app, checked by metadata only: the daemon never opens anything below an app root.
+//! The location of an app, checked by metadata only: with its own rights, the daemon opens nothing below an app root.
 
 use std::fs::Metadata;
 use std::io;

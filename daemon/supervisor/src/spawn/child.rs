@@ -51,7 +51,7 @@ pub(super) struct Plan<'a> {
 
 /// Why the program did not start. Completes the line `error …`.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     /// A step failed that is unrelated to the app.
     #[error("cannot {0}: {1}")]
     Step(&'static str, io::Error),
@@ -96,27 +96,35 @@ fn one_line(failure: &Failure) -> String {
 fn become_program(plan: Plan<'_>, report_line: &mut dyn FnMut(String)) -> Failure {
     let root = plan.root;
     match prepare(plan) {
-        Ok(Ready { program, arguments, environment, found }) => {
-            if !found.is_empty() {
-                report_line(format!("with {found}\n"));
+        Ok(ready) => {
+            if !ready.found.is_empty() {
+                report_line(format!("with {}\n", ready.found));
             }
             if let Some(revision) = revision::of(root) {
                 report_line(format!("revision {revision}\n"));
             }
-            let Err(why) = unistd::execve(&program, &arguments, &environment);
-            Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
+            ready.execute()
         }
         Err(failure) => failure,
     }
 }
 
 /// The arguments of `execve`.
-struct Ready {
+pub(super) struct Ready {
     program: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
     /// Why it is this program.
     found: String,
+}
+
+impl Ready {
+    /// Executes the program; returns only if that fails.
+    pub(super) fn execute(self) -> Failure {
+        let Self { program, arguments, environment, found: _ } = self;
+        let Err(why) = unistd::execve(&program, &arguments, &environment);
+        Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
+    }
 }
 
 fn prepare(mut plan: Plan<'_>) -> Result<Ready, Failure> {
@@ -131,13 +139,7 @@ fn prepare(mut plan: Plan<'_>) -> Result<Ready, Failure> {
     if let Some(limit) = plan.settings.app_file_descriptor_ulimit {
         rlimits::set_open_files(limit).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
     }
-    if let Some(identity) = &plan.run_as.identity {
-        identity::become_for_good(identity)
-            .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
-    }
-    if plan.settings.no_new_privs {
-        prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
-    }
+    become_user(plan.run_as, plan.settings)?;
     enter(plan.root, &plan.run_as.user.name)?;
     end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
     let ready = command_line(&plan)?;
@@ -145,8 +147,21 @@ fn prepare(mut plan: Plan<'_>) -> Result<Ready, Failure> {
     Ok(ready)
 }
 
+/// Takes the app's user, and gives up what its settings say.
+pub(super) fn become_user(run_as: &RunAs, settings: &ProcessSettings) -> Result<(), Failure> {
+    if let Some(identity) = &run_as.identity {
+        identity::become_for_good(identity)
+            .map_err(|why| Failure::Identity(run_as.user.name.clone(), why))?;
+    }
+    if settings.no_new_privs {
+        let failed = |why: Errno| Failure::Step("set passenger_no_new_privs", why.into());
+        prctl::set_no_new_privs().map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Changes to the app's root, or returns the first directory on the path that the user cannot enter.
-fn enter(root: &Path, user: &str) -> Result<(), Failure> {
+pub(super) fn enter(root: &Path, user: &str) -> Result<(), Failure> {
     let closed = |directory: &Path, why| Failure::Closed {
         user: user.to_owned(),
         directory: directory.to_path_buf(),
@@ -170,16 +185,29 @@ fn end_with(supervisor: Pid) -> io::Result<()> {
 
 fn command_line(plan: &Plan<'_>) -> Result<Ready, Failure> {
     let found = Toolchain::find(plan.search, plan.root);
-    let mut command = found.apply(plan.command);
-    let mut environment = Cow::Borrowed(plan.environment);
-    let first = found.path();
-    if let Some(shell) = &plan.shell {
-        command = shell.command(&command, plan.root, &first);
-    } else if !first.is_empty() {
-        let path = environment.to_mut().entry("PATH".into()).or_default();
-        *path = [&first, OsStr::new(":"), path].into_iter().collect();
+    let command = found.apply(plan.command);
+    let ready = found_first(&command, plan.shell, plan.root, plan.environment, &found.path())?;
+    Ok(Ready { found: found.report(), ..ready })
+}
+
+/// Returns the arguments of `execve` for a command that is run through `shell`, if there is one, and is looked up in the
+/// directories `first` and then in those of `PATH`.
+pub(super) fn found_first(
+    command: &Command,
+    shell: Option<LoginShell<'_>>,
+    root: &Path,
+    environment: &Environment,
+    first: &OsStr,
+) -> Result<Ready, Failure> {
+    if let Some(shell) = shell {
+        return arguments_of(&shell.command(command, root, first), environment);
     }
-    Ok(Ready { found: found.report(), ..arguments_of(&command, &environment)? })
+    let mut environment = Cow::Borrowed(environment);
+    if !first.is_empty() {
+        let path = environment.to_mut().entry("PATH".into()).or_default();
+        *path = [first, OsStr::new(":"), path].into_iter().collect();
+    }
+    arguments_of(command, &environment)
 }
 
 /// Returns the arguments of `execve`, with the program looked up in `PATH`.

@@ -48,12 +48,14 @@ struct Viewer {
 pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
     let Found { place, users, resolved } = precheck.look();
     if !unistd::geteuid().is_root() {
-        return resolved.map_err(Refusal::public);
+        return resolved.and_then(|resolved| precheck.add_variables(resolved)).map_err(Refusal::public);
     }
     let exact = match resolved {
         Ok(resolved) => {
             let closed = match &resolved.run_as.identity {
-                Some(identity) if see(identity, precheck).ok() == place => return Ok(resolved),
+                Some(identity) if see(identity, precheck).ok() == place => {
+                    return precheck.add_variables(resolved).map_err(Refusal::public);
+                }
                 Some(identity) => closed_directory(identity, precheck.paths.decisive()),
                 None => precheck.root().to_path_buf(),
             };

@@ -14,13 +14,15 @@ use common::link::SpawnSpec;
 use common::sys::accounts::Account;
 
 /// Variables by name.
-pub(crate) type Environment = BTreeMap<OsString, OsString>;
+pub type Environment = BTreeMap<OsString, OsString>;
 
 /// Inherited regardless of the operator's list.
 const ALWAYS: [&str; 4] = ["PATH", "TZ", "LANG", "LC_*"];
 /// Parts of the names of secrets.
 const SECRETS: [&str; 8] =
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
+/// Most bytes of names and values that are sent to the router.
+const MAX_SHOWN: usize = 64 * 1024;
 /// Used when the daemon was started without `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Variables for the daemon only, set by its packaging or by systemd.
@@ -33,10 +35,12 @@ const ENVIRONMENT_NAMES: [&str; 5] = ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE
 const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
 
 /// The values that are determined when a process is started and passed to it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reported<'a> {
     /// The account of its user, if that user has an entry.
     pub(super) account: Option<&'a Account>,
+    /// The variables of its environment file.
+    pub(super) env_file: &'a [(String, String)],
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<&'a Path>,
     /// The port to listen on; `None` when a socket is handed over.
@@ -65,6 +69,16 @@ pub(crate) fn inherited(
     kept
 }
 
+/// Returns the variables that the owner of an app may see, because each process of the app inherits them; `None` if they
+/// are too long for a message to the router.
+pub(crate) fn shown_to_owners(inherited: &Environment) -> Option<Vec<(String, String)>> {
+    let text = |text: &OsStr| text.to_str().map(str::to_owned);
+    let all = inherited.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+    let all: Vec<_> = all.collect();
+    let size: usize = all.iter().map(|(name, value)| name.len() + value.len()).sum();
+    (size <= MAX_SHOWN).then_some(all)
+}
+
 /// Returns the names of variables that look like secrets.
 pub(crate) fn secrets(environment: &Environment) -> Vec<String> {
     let is_secret = |name: &String| {
@@ -82,7 +96,8 @@ fn matches(pattern: &str, name: &OsStr) -> bool {
     }
 }
 
-fn is_own(name: &OsStr) -> bool {
+/// Whether the variable is for the daemon or its loaders only.
+pub(super) fn is_own(name: &OsStr) -> bool {
     let own = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
     OWN_NAMES.iter().any(|own| name == *own) || OWN_PREFIXES.into_iter().any(own)
 }
@@ -104,7 +119,8 @@ pub(super) fn changes(spec: &SpawnSpec, reported: Reported<'_>) -> Changes {
     let mut changes = Changes::new();
     set_passengers(&mut changes, spec);
     set_account(&mut changes, reported.account);
-    for (name, value) in &spec.settings.env_var {
+    // What nginx.conf sets takes precedence over the file.
+    for (name, value) in reported.env_file.iter().chain(&spec.settings.env_var) {
         changes.insert(name.into(), Some(value.into()));
     }
     // These override the app's own settings: without them the app could not be reached.
@@ -193,8 +209,14 @@ mod tests {
         environment.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
-    const NOTHING: Reported<'static> =
-        Reported { account: None, startup_file: None, port: None, socket: None, has_listener: false };
+    const NOTHING: Reported<'static> = Reported {
+        account: None,
+        env_file: &[],
+        startup_file: None,
+        port: None,
+        socket: None,
+        has_listener: false,
+    };
 
     #[test]
     fn later_sources_override_earlier_ones() {
@@ -210,6 +232,20 @@ mod tests {
         }
         assert_eq!(get(&environment, "IN_PASSENGER"), Some("1"));
         assert_eq!(get(&environment, "PYTHONUNBUFFERED"), Some("1"));
+    }
+
+    #[test]
+    fn a_file_overrides_the_daemon_and_not_the_directives() {
+        let daemon = of(&[("TZ", "UTC"), ("LANG", "C")]);
+        let mut spec = spec(AppKind::Generic, "/app");
+        spec.settings.env_var = vec![("A".into(), "directive".into())];
+        let file = [("A", "file"), ("TZ", "file"), ("PORT", "1"), ("RAILS_ENV", "file")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let reported = Reported { env_file: &file, port: Some(5000), ..NOTHING };
+        let environment = build(&daemon, &spec, reported);
+        for (name, value) in [("A", "directive"), ("TZ", "file"), ("PORT", "5000"), ("RAILS_ENV", "file")] {
+            assert_eq!(get(&environment, name), Some(value), "{name}");
+        }
     }
 
     #[test]

@@ -22,12 +22,13 @@ const MAX_SHOWN: usize = 16 * 1024;
 /// Parts of values that contain a secret, in lower case.
 const SECRET_VALUES: [&str; 6] = ["password=", "passwd=", "pwd=", "secret=", "token=", "private key"];
 
-/// Returns the variables as a report may show them.
-pub(super) fn masked(environment: &Environment) -> BTreeMap<String, String> {
+/// Returns the variables as a report may show them. Those of an environment file are secrets.
+pub(super) fn masked(environment: &Environment, file: &[(String, String)]) -> BTreeMap<String, String> {
     let mut left = MAX_SHOWN;
+    let is_of_file = |name: &str| file.iter().any(|(known, _)| known == name);
     let shown = environment.iter().map(|(name, value)| {
         let (name, value) = (name.to_string_lossy().into_owned(), value.to_string_lossy());
-        let hidden = is_secret(&name) || holds_secret(&value);
+        let hidden = is_of_file(&name) || is_secret(&name) || holds_secret(&value);
         let value = if hidden { HIDDEN.to_owned() } else { shortened(without_login(&value)) };
         (name, value)
     });
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     fn shown(name: &str, value: &str) -> String {
-        masked(&Environment::from([(name.into(), value.into())])).remove(name).unwrap()
+        masked(&Environment::from([(name.into(), value.into())]), &[]).remove(name).unwrap()
     }
 
     #[test]
@@ -113,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_a_file_are_hidden_whatever_they_are_called() {
+        let environment = Environment::from([("COLOUR".into(), "red".into()), ("LANG".into(), "C".into())]);
+        let shown = masked(&environment, &[("COLOUR".into(), "red".into())]);
+        assert_eq!((shown["COLOUR"].as_str(), shown["LANG"].as_str()), (HIDDEN, "C"));
+    }
+
+    #[test]
     fn a_long_value_is_cut_between_characters() {
         assert_eq!(shown("LONG", &"ü".repeat(MAX_VALUE + 1)), "ü".repeat(MAX_VALUE) + "…");
         assert_eq!(shown("LONG", &"ü".repeat(MAX_VALUE)), "ü".repeat(MAX_VALUE));
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn the_size_of_a_report_is_limited() {
         let many = (0..999).map(|n| (format!("V{n:03}").into(), "ü".repeat(MAX_VALUE).into())).collect();
-        let size: usize = masked(&many).iter().map(|(name, value)| name.len() + value.len()).sum();
+        let size: usize = masked(&many, &[]).iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size <= MAX_SHOWN && size > MAX_SHOWN - 2 * MAX_VALUE - 4, "{size}");
     }
 }

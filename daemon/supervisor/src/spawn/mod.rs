@@ -10,11 +10,13 @@ mod child;
 mod command;
 mod defaults;
 pub(crate) mod disclosure;
+mod env_file;
 mod environment;
 mod error;
 mod forks;
 mod login_shell;
 mod masked;
+mod one_off;
 mod policy;
 mod ports;
 pub(crate) mod precheck;
@@ -32,7 +34,11 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
-pub(super) use environment::{inherited, secrets};
+#[cfg(feature = "fuzzing")]
+pub use env_file::env_file_variables;
+pub use environment::Environment;
+pub(super) use environment::{inherited, secrets, shown_to_owners};
+pub use one_off::{Conditions, OneOff, OneOffError};
 pub use policy::Policy;
 pub(super) use precheck::{Precheck, ResolvedApp};
 pub(super) use starts::{Context, ForkOrder, Reply, Starts};
@@ -46,7 +52,7 @@ use common::config::UserOptions;
 use common::instance::Instance;
 use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use common::sys::process::{self, Child, Forked};
-use environment::{Environment, Reported};
+use environment::Reported;
 use error::SpawnError;
 use login_shell::{Changes, LoginShell, Numbers};
 use ports::Ports;
@@ -84,6 +90,8 @@ pub(super) struct Launcher {
     pub(super) wanted_users: Option<UserOptions>,
     pub(super) policy: Policy,
     pub(super) loaders: PathBuf,
+    /// The directory in which root may read environment files for apps.
+    pub(super) env_dir: PathBuf,
     pub(super) environment: Environment,
     pub(super) originals: Originals,
     pub(super) ports: Ports,
@@ -124,13 +132,14 @@ impl Launcher {
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let ResolvedApp { startup_file, run_as, .. } = resolved;
+        let ResolvedApp { startup_file, run_as, env_file, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
         let (listener, control) = self.open_listener(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Reported {
                 account: run_as.account.as_ref(),
+                env_file: &env_file,
                 startup_file: startup_file.as_deref(),
                 port: listener.port(),
                 socket: listener.own_socket(),
@@ -157,12 +166,12 @@ impl Launcher {
             started_ms: common::sys::clock::steady_ms(),
             max_concurrent: None,
             revision: None,
-            environment: masked::masked(&environment),
+            environment: masked::masked(&environment, &env_file),
             handover_data: spec.handover_data.clone(),
         };
         // Its forks inherit its environment and have their own handover data.
         let kept = || {
-            let settings = ProcessSettings { env_var: Vec::new(), ..spec.settings.clone() };
+            let settings = ProcessSettings { env_var: Vec::new(), env_file: None, ..spec.settings.clone() };
             SpawnSpec { settings, handover_data: Vec::new(), ..spec.clone() }
         };
         let control = control.map(|socket| Control { socket, spec: kept() });

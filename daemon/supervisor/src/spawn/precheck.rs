@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app_files::{AppFiles, AppPaths};
 use super::defaults::Noting;
+use super::env_file::{EnvFile, Variables};
 use super::error::SpawnError;
 use super::policy::Policy;
 use super::user::{RunAs, Wanted, Why};
@@ -28,6 +29,7 @@ pub(crate) struct Precheck {
     pub(super) policy: Policy,
     pub(super) user: Option<String>,
     pub(super) group: Option<String>,
+    env_file: Option<EnvFile>,
 }
 
 /// The result of a check with the rights of the calling thread.
@@ -49,18 +51,32 @@ pub(crate) struct ResolvedApp {
     owned_by_root: Option<PathBuf>,
     #[serde(with = "as_message")]
     pub(super) run_as: RunAs,
+    /// The variables of its environment file.
+    pub(super) env_file: Variables,
 }
 
 impl Precheck {
     /// Creates the question about the app of `spec`.
     pub(crate) fn about(spec: &SpawnSpec, launcher: &Launcher) -> Result<Self, SpawnError> {
+        let users = (&launcher.users, launcher.wanted_users.as_ref());
+        Self::new(spec, users, &launcher.policy, &launcher.env_dir)
+    }
+
+    /// As `about`, with the users in effect and those that are requested.
+    pub(super) fn new(
+        spec: &SpawnSpec,
+        (users, wanted_users): (&UserOptions, Option<&UserOptions>),
+        policy: &Policy,
+        env_dir: &Path,
+    ) -> Result<Self, SpawnError> {
         Ok(Self {
             paths: AppPaths::of(spec)?,
-            users: launcher.users.clone(),
-            wanted_users: launcher.wanted_users.clone(),
-            policy: launcher.policy.clone(),
+            users: users.clone(),
+            wanted_users: wanted_users.cloned(),
+            policy: policy.clone(),
             user: spec.settings.user.clone(),
             group: spec.settings.group.clone(),
+            env_file: EnvFile::of(spec, env_dir),
         })
     }
 
@@ -104,7 +120,18 @@ impl Precheck {
             owned_by_root: by_owner.then(|| self.paths.decisive().to_path_buf()),
             startup_file: place.startup_file.clone(),
             run_as,
+            env_file: Variables::new(),
         })
+    }
+
+    /// Adds the variables of the app's environment file, which is read with the rights of the app's user.
+    pub(super) fn add_variables(&self, mut resolved: ResolvedApp) -> Result<ResolvedApp, String> {
+        if let Some(file) = &self.env_file {
+            let content = file.read(&resolved.run_as).map_err(|why| why.to_string())?;
+            resolved.env_file = content.variables;
+            resolved.run_as.warnings.extend(content.warning);
+        }
+        Ok(resolved)
     }
 }
 
@@ -179,14 +206,8 @@ mod tests {
     use protocol::request::AppKind;
 
     fn about(spec: &SpawnSpec) -> Precheck {
-        Precheck {
-            paths: AppPaths::of(spec).unwrap(),
-            users: UserOptions { switching: true, default_user: "nobody".into(), default_group: None },
-            wanted_users: None,
-            policy: Policy::default(),
-            user: None,
-            group: None,
-        }
+        let users = UserOptions { switching: true, default_user: "nobody".into(), default_group: None };
+        Precheck::new(spec, (&users, None), &Policy::default(), Path::new("/nonexistent")).unwrap()
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
     ];
     let paths = [&spec.root, &spec.startup_file];
     let settings = &spec.settings;
-    let names = [&settings.user, &settings.group, &settings.meteor_app_settings];
+    let names = [&settings.user, &settings.group, &settings.meteor_app_settings, &settings.env_file];
     let names = names.map(|name| name.as_ref().map_or(0, String::len));
     let variables = settings.env_var.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
     // The question contains the paths and names again.

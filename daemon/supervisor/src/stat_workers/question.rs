@@ -1,4 +1,5 @@
-//! Questions to stat workers and the answers: metadata of apps' files, and users' names. No file of an app is opened.
+//! Questions to stat workers and the answers: metadata of apps' files, and users' names. The only file of an app that is
+//! opened is its environment file, with the rights of the app's user.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -56,7 +56,7 @@ impl RunningDaemon {
 
     fn query(client: &Client, root: &Path, app_env: Option<&str>) -> Option<Self> {
         let pool = client.get_json("/pool.json").ok()?;
-        let pid = client.properties.pid;
+        let pid = client.found.properties.pid;
         Some(Self {
             pid,
             users: users(&pool),

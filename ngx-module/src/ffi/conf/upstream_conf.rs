@@ -75,6 +75,13 @@ impl UpstreamConf {
         self.0.request_buffering = 1;
     }
 
+    /// Limits how long nginx waits for the daemon, in milliseconds, unless less is configured.
+    pub(crate) fn limit_times(&mut self, milliseconds: usize) {
+        for time in [&mut self.0.connect_timeout, &mut self.0.send_timeout, &mut self.0.read_timeout] {
+            *time = milliseconds.min(*time);
+        }
+    }
+
     pub(in crate::ffi) fn as_ptr(&self) -> *mut Raw {
         // nginx only reads it when it serves requests.
         (&raw const self.0).cast_mut()

@@ -44,6 +44,11 @@ pub(crate) trait Exchange: Sized + 'static {
         room: usize,
     ) -> HeadRead;
 
+    /// Returns the response to send in place of nginx's error page, when there is no response of the daemon.
+    fn without_daemon(&self, _request: Request<'_>) -> Option<OwnResponse> {
+        None
+    }
+
     /// Returns the decoder of the response's body.
     fn body(&mut self) -> &mut ResponseBody;
 
@@ -57,6 +62,14 @@ pub(crate) trait Exchange: Sized + 'static {
     ) -> BodyRead {
         self.body().read(request, bytes, take)
     }
+}
+
+/// A short response of the module itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnResponse {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: &'static str,
 }
 
 /// The result of a search for a head.

@@ -8,6 +8,7 @@ pub(crate) mod chain;
 pub(crate) mod connect_advice;
 pub(crate) mod context;
 pub(crate) mod exchange;
+mod own_response;
 pub(crate) mod receive;
 pub(crate) mod reply;
 pub(crate) mod response_body;
@@ -192,11 +193,18 @@ extern "C" fn abort_request(_raw: *mut sys::ngx_http_request_t) {}
 unsafe extern "C" fn finalize_request<E: Exchange>(raw: *mut sys::ngx_http_request_t, rc: sys::ngx_int_t) {
     // SAFETY: by this function's contract; the peer's name is null or lives as long as the request.
     unsafe {
-        with::<E, _>(raw, (), |request, _| {
-            let upstream = &*(*raw).upstream;
-            if rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0 {
-                let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
+        with::<E, _>(raw, (), |request, context| {
+            let upstream = (*raw).upstream;
+            if rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && (*upstream).request_sent() == 0 {
+                let peer = (*upstream).peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
                 connect_advice::log_problem(request, peer);
+            }
+            let failed = rc >= INTERNAL_ERROR && (*upstream).header_sent() == 0;
+            if let Some(response) = context.exchange.without_daemon(request).filter(|_| failed)
+                && own_response::send(request, response)
+            {
+                // nginx sends no error page then; it closes the client's connection.
+                (*upstream).set_header_sent(1);
             }
         });
     }

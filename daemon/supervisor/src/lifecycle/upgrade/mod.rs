@@ -6,6 +6,7 @@
 
 pub(crate) mod argv;
 pub(crate) mod preflight;
+pub(crate) mod report;
 mod state;
 
 use std::convert::Infallible;
@@ -23,6 +24,7 @@ pub use argv::{StartMode, start_mode};
 use common::config::{Options, trusted};
 use common::log::writer;
 use common::sys::fd_handover::HandoverWriter;
+use report::{UpgradeReport, UpgradeResult};
 
 /// Time for the router to report that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
@@ -35,6 +37,8 @@ pub(crate) struct Upgrade {
     /// The path from which this program was started, whatever file is there now.
     program: io::Result<PathBuf>,
     stage: Stage,
+    /// The number of upgrades so far, those of earlier programs included.
+    attempts: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,22 @@ impl Upgrade {
     pub(crate) fn new(directory: &Path) -> Self {
         let typed = std::env::args_os().next().filter(|word| word.as_bytes().contains(&b'/'));
         let program = typed.map_or_else(std::env::current_exe, |word| Ok(directory.join(word)));
-        Self { program, stage: Stage::None }
+        Self { program, stage: Stage::None, attempts: 0 }
+    }
+
+    /// Returns the number of upgrades so far.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Sets the number of upgrades so far.
+    pub(crate) fn set_attempts(&mut self, attempts: u32) {
+        self.attempts = attempts;
+    }
+
+    /// Returns the report of this upgrade.
+    pub(crate) fn report(&self, result: UpgradeResult) -> UpgradeReport {
+        UpgradeReport { attempt: self.attempts, result }
     }
 
     /// Whether an upgrade is in progress, so that no other router of this program is started.

@@ -42,4 +42,7 @@ pub(crate) struct State {
     pub(crate) app_modes: AppModes,
     /// How many routers have been started.
     pub(crate) routers: u32,
+    /// How many upgrades were begun.
+    #[serde(default)]
+    pub(crate) upgrades: u32,
 }
