@@ -115,6 +115,7 @@ mod systemd_by_hand;
 mod threads;
 mod tools;
 mod tools_many;
+mod tools_other_users;
 mod transfers;
 mod tree;
 mod unused_module;

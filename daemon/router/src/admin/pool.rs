@@ -6,7 +6,7 @@ use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
-use super::caller::Caller;
+use super::caller::{Caller, Scope};
 use super::times::Times;
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
@@ -23,6 +23,8 @@ use common::sys::clock;
 pub(super) struct Snapshot {
     pub(super) version: &'static str,
     pub(super) instance: String,
+    /// Whether `groups` lists all apps, or only those of the caller.
+    pub(super) scope: Scope,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
     /// Current problems of the daemon itself; only for callers that may see everything.
@@ -121,6 +123,24 @@ impl Snapshot {
         Self::with(router, caller, |_| None)
     }
 
+    /// A snapshot of a pool without apps.
+    #[cfg(test)]
+    pub(super) fn empty(scope: Scope) -> Self {
+        Self {
+            version: "0",
+            instance: "x".to_owned(),
+            scope,
+            max_pool_size: 0,
+            capacity_used: 0,
+            problems: Vec::new(),
+            options: Vec::new(),
+            app_defaults: Vec::new(),
+            ignored_directives: Vec::new(),
+            groups: Vec::new(),
+            ids: Vec::new(),
+        }
+    }
+
     fn with(
         router: &RouterState,
         caller: Caller,
@@ -167,6 +187,7 @@ impl Snapshot {
         let snapshot = Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
+            scope: caller.scope(),
             max_pool_size,
             capacity_used,
             problems: Vec::new(),

@@ -134,23 +134,12 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::caller::Scope;
     use super::*;
 
     #[test]
     fn the_tools_page_lists_every_metric() {
-        let snapshot = Snapshot {
-            version: "0",
-            instance: String::new(),
-            max_pool_size: 6,
-            capacity_used: 0,
-            problems: Vec::new(),
-            options: Vec::new(),
-            app_defaults: Vec::new(),
-            ignored_directives: Vec::new(),
-            groups: Vec::new(),
-            ids: Vec::new(),
-        };
-        let page = render(&snapshot, &[]);
+        let page = render(&Snapshot::empty(Scope::All), &[]);
         let mut given: Vec<_> =
             page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/TOOLS.md");
