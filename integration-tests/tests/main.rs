@@ -112,6 +112,7 @@ mod streaming;
 mod stub_behaviours;
 mod systemd;
 mod systemd_by_hand;
+mod systemd_errors;
 mod threads;
 mod tools;
 mod tools_many;

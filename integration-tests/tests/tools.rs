@@ -155,6 +155,11 @@ fn memory_stats_show_nginx_daemon_and_apps() {
     let other = |name: &str| others.iter().filter(|pid| row(ours, **pid).ends_with(name)).count();
     assert_eq!((other("flying-log"), other("flying-log") + other("flying-stat")), (1, others.len()));
     assert!(other("flying-stat") > 0);
+    for pid in others {
+        let of_ps = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        let of_ps = of_ps.trim_end_matches('\0');
+        assert!(["flying-stat", "flying-log"].contains(&of_ps), "{of_ps} looks like a second daemon");
+    }
     assert!(ours.contains("### Total private dirty RSS: ") && ours.contains("### Processes: "));
     let output = setup.daemon.tool("passenger-memory-stats", &["--no-nginx", "--no-apache"]);
     assert!(!String::from_utf8(output.stdout).unwrap().contains("Nginx processes"));

@@ -6,7 +6,8 @@ use serde_json::Value;
 use test_support::{Language, OneApp, is_root, skipped};
 
 /// What the tools say of an incomplete list.
-const NOTE: &str = "only the apps that run as this user; root (sudo) and members of the group of --status-group see all";
+const NOTE: &str =
+    "only the apps that run as this user; root (sudo) and members of the group of --status-group see all";
 
 fn setup(test: &str) -> Option<OneApp> {
     if is_root() {
@@ -32,10 +33,8 @@ fn every_list_of_an_ordinary_user_says_that_it_is_not_complete() {
     ] {
         let own = setup.daemon.tool_as("games", "games", tool, arguments);
         assert!(own.status.success() && text(&own).contains(NOTE), "{tool} {arguments:?}: {own:?}");
-        for all in [
-            setup.daemon.tool_as("games", "adm", tool, arguments),
-            setup.daemon.tool(tool, arguments),
-        ] {
+        for all in [setup.daemon.tool_as("games", "adm", tool, arguments), setup.daemon.tool(tool, arguments)]
+        {
             assert!(all.status.success() && !text(&all).contains(NOTE), "{tool} {arguments:?}: {all:?}");
         }
     }
@@ -65,7 +64,9 @@ fn no_app_matches_is_explained_to_an_ordinary_user() {
     for command in ["restart-app", "pause-app", "forget-app"] {
         let refused = setup.daemon.tool_as("games", "games", "passenger-config", &[command, &root]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        assert!(text(&refused).contains(&format!("no running app of this user matches; considered are {NOTE}")));
+        assert!(
+            text(&refused).contains(&format!("no running app of this user matches; considered are {NOTE}"))
+        );
     }
     let ignored = ["restart-app", &root, "--ignore-app-not-running"];
     let ignored = setup.daemon.tool_as("games", "games", "passenger-config", &ignored);

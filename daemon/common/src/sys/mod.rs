@@ -15,4 +15,5 @@ pub mod packets;
 pub mod process;
 pub mod signals;
 pub mod sock_diag;
+pub mod title;
 pub mod unix_socket;

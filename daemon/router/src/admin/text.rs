@@ -191,7 +191,10 @@ Requests in top-level queue : 0
     #[test]
     fn a_list_of_the_callers_apps_says_so() {
         let mut snapshot = Snapshot::empty(Scope::Own);
-        assert!(render(&snapshot, false, false).contains("\nShown         : only the apps that run as this user; "));
+        assert!(
+            render(&snapshot, false, false)
+                .contains("\nShown         : only the apps that run as this user; ")
+        );
         snapshot.scope = Scope::All;
         assert!(!render(&snapshot, false, false).contains("Shown"));
     }

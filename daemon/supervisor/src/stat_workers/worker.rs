@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::question::{Answer, Question};
 use common::link::channel::{Buffer, Channel};
 use common::sys::process::{self, Child};
-use common::sys::{descriptors, signals};
+use common::sys::{descriptors, signals, title};
 
 /// The supervisor's operations on a worker.
 pub(crate) trait Work: Sized {
@@ -91,7 +91,7 @@ impl Worker {
 
 /// Runs the worker. It holds no socket and no pipe of the daemon's, however long it hangs.
 fn work(channel: Channel) -> io::Result<()> {
-    prctl::set_name(c"flying-stat")?;
+    title::set_title(c"flying-stat")?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     signals::reset()?;
     descriptors::close_standard_ones()?;
