@@ -90,6 +90,7 @@ mod request_environment;
 mod request_shape;
 mod response;
 mod restart;
+mod restart_at_once;
 mod router_hangs;
 mod service;
 mod service_container;

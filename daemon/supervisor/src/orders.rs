@@ -257,6 +257,21 @@ impl Supervisor {
         self.handle_checks(events);
     }
 
+    /// Reports the directories whose restart files may have changed to the router, which has them checked.
+    pub(crate) fn report_changes(&mut self) {
+        let changed = self.stat_workers.changes.read(Instant::now());
+        for dir in changed.dirs {
+            self.router.send(&Notice::RestartFilesChanged { dir }, &[]);
+        }
+        self.unwatch(changed.unwanted);
+    }
+
+    fn unwatch(&mut self, watches: Vec<i32>) {
+        for watch in watches {
+            self.check(Question::Unwatch(watch), PendingAction::Unwatch);
+        }
+    }
+
     pub(crate) fn handle_checks(&mut self, events: Vec<stat_workers::Event<PendingAction>>) {
         for event in events {
             match event {
@@ -281,7 +296,10 @@ impl Supervisor {
                     self.starts.warn_once("restart files", stat_workers::withheld(&dir));
                 }
                 self.router.send(&Notice::RestartFiles { ticket, found: check.found }, &[]);
+                let unwanted = self.stat_workers.changes.watched(&dir, check.watched);
+                self.unwatch(unwanted);
             }
+            (PendingAction::Unwatch, _) => {}
             (PendingAction::Users(users), Ok(Answer::Users(checked))) => self.users_checked(users, checked),
             (PendingAction::Users(users), answer) => self.users_checked(users, Err(no_answer(answer))),
             (PendingAction::Spawn(ticket, spec), Ok(Answer::App(resolved))) => {

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod activation;
 pub mod clock;
 pub mod descriptors;
+pub mod dir_watch;
 pub mod fd_handover;
 pub mod identity;
 pub mod inet;

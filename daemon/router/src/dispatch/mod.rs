@@ -142,12 +142,18 @@ impl Dispatcher {
         self.check_sooner.notify_waiters();
     }
 
-    /// Returns the routes of apps whose restart files are checked without a request: those that have processes.
-    pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
+    /// Returns the routes of apps that have processes.
+    pub(crate) fn running(&self) -> Vec<Rc<Route>> {
         let pool = self.pool.borrow();
         let routes = self.routes.borrow();
-        let watched = routes.values().filter(|route| route.settings.router.watch_restart_files);
-        watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
+        routes.values().filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
+    }
+
+    /// Returns the routes of those whose restart files are checked regularly without a request.
+    pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
+        let mut running = self.running();
+        running.retain(|route| route.settings.router.watch_restart_files);
+        running
     }
 
     /// Returns the route that a group's next process is started with.
