@@ -76,6 +76,7 @@ mod owners;
 mod packages;
 mod pool;
 mod pool_crash;
+mod pool_full;
 mod pre_start;
 mod promise;
 mod rack_bodies;

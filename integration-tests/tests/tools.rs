@@ -115,6 +115,9 @@ fn metrics_count_what_happens() {
     assert_eq!(value(&page, "request_seconds_count", ""), 4.0);
     assert_eq!(value(&page, "queue_seconds_bucket", ",le=\"+Inf\""), 4.0);
     assert_eq!(value(&page, "spawn_seconds_count", ""), 1.0);
+    assert_eq!(value(&page, "responses_total", ",status=\"2xx\""), 4.0);
+    assert_eq!(value(&page, "evictions_total", ""), 0.0);
+    assert!(value(&page, "cpu_seconds_total", "") > 0.0, "{page}");
     assert!(value(&page, "spawn_seconds_sum", "") > 0.0 && value(&page, "memory_bytes", "") > 0.0);
 
     let mut busy = ask();
@@ -125,6 +128,7 @@ fn metrics_count_what_happens() {
     assert_eq!(ask().read_response().status(), 503);
     let (_, page) = call(&setup.daemon, &["GET", "/metrics"]);
     assert_eq!(value(&page, "rejections_total", ",reason=\"queue_full\""), 1.0);
+    assert_eq!(value(&page, "responses_total", ",status=\"5xx\""), 1.0, "the daemon's own");
     setup.test_dir.open_gate("gate");
     busy.read_response().expect(200);
     waiting.read_response().expect(200);

@@ -54,6 +54,16 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
         1 => line(out, format_args!("  (spawning 1 new process...)")),
         n => line(out, format_args!("  (spawning {n} new processes...)")),
     }
+    if let (1.., Some(last)) = (group.evictions, group.last_eviction) {
+        let (count, ended) = (group.evictions, if group.evictions == 1 { "process" } else { "processes" });
+        let last = duration(last);
+        line(
+            out,
+            format_args!(
+                "  ({count} {ended} ended to make room for other apps, the last {last} ago: see Max pool size)"
+            ),
+        );
+    }
     line(out, format_args!("  Requests in queue: {}", group.queue));
     for process in &group.processes {
         render_process(out, process);
@@ -153,6 +163,8 @@ mod tests {
             min_instances: 1,
             max_request_queue_size: 100,
             restarts: 0,
+            evictions: 0,
+            last_eviction: None,
             deployment: "settled",
             mode: AppMode::OPEN,
             times: Times::of(&AppMetrics::default()),
