@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use serde_json::Value;
-use test_support::{Language, OneApp, is_root, skipped};
+use test_support::{DaemonBuilder, Language, OneApp, is_root, skipped};
 
 /// What the tools say of an incomplete list.
 const NOTE: &str =
@@ -54,6 +54,36 @@ fn json_and_xml_contain_the_scope_of_a_list() {
     }
     let xml = text(&setup.daemon.tool_as("games", "games", "passenger-status", &["--show=xml"]));
     assert!(xml.contains("<scope>own</scope>"), "{xml}");
+}
+
+#[test]
+fn secrets_are_shown_to_root_only() {
+    if !is_root() {
+        return skipped("secrets_are_shown_to_root_only", "it switches users");
+    }
+    let lines = "passenger_env_var SECRET_KEY_BASE top5ecret; passenger_env_var DATABASE_URL pg://me:top5ecret@db/x; \
+                 passenger_env_var GIT_COMPASS north; passenger_sticky_sessions_cookie_name _route;";
+    let lines = format!("{} {lines}", Language::Python.directives());
+    let with_group = |daemon: DaemonBuilder| daemon.flag("--status-group=adm");
+    let setup = OneApp::custom(&lines, with_group, |app| app.standard(Language::Python).owned_by("games"));
+    setup.app_pid();
+    for (tool, arguments) in [
+        ("passenger-config", &["settings"][..]),
+        ("passenger-config", &["settings", "--json"]),
+        ("passenger-status", &["--show=json"]),
+        ("passenger-config", &["api-call", "GET", "/pool.json"]),
+    ] {
+        let root = text(&setup.daemon.tool(tool, arguments));
+        assert!(root.contains("top5ecret") && !root.contains("[hidden]"), "{tool} {arguments:?}: {root}");
+        // A member of the status group, and the user that the app runs as.
+        for group in ["adm", "games"] {
+            let shown = text(&setup.daemon.tool_as("games", group, tool, arguments));
+            assert!(!shown.contains("top5ecret"), "{tool} {arguments:?}: {shown}");
+            for word in ["SECRET_KEY_BASE", "[hidden]", "pg://[hidden]@db/x", "north", "_route"] {
+                assert!(shown.contains(word), "{word}: {tool} {arguments:?}: {shown}");
+            }
+        }
+    }
 }
 
 #[test]
