@@ -108,6 +108,7 @@ mod status;
 mod status_page;
 mod status_page_browser;
 mod status_page_data;
+mod status_page_failing;
 mod status_page_hosts;
 mod sticky_sessions;
 mod streaming;

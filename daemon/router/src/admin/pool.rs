@@ -55,6 +55,8 @@ pub(super) struct GroupView {
     pub(super) min_instances: usize,
     pub(super) max_request_queue_size: usize,
     pub(super) restarts: u64,
+    /// Number of failed starts since the last successful one.
+    pub(super) failing_starts: u32,
     /// Number of processes that ended to make room for other apps.
     pub(super) evictions: u64,
     /// Seconds since the last of them.
@@ -163,6 +165,7 @@ impl Snapshot {
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
+                    failing_starts: group.failures,
                     evictions: metrics.evicted.get(),
                     last_eviction: metrics.last_evicted.get().map(|at| at.elapsed().as_secs()),
                     deployment: deployment(group.deployment),

@@ -163,6 +163,7 @@ mod tests {
             min_instances: 1,
             max_request_queue_size: 100,
             restarts: 0,
+            failing_starts: 0,
             evictions: 0,
             last_eviction: None,
             deployment: "settled",
