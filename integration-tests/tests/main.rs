@@ -126,6 +126,7 @@ mod unused_module;
 mod upgrade;
 mod user_switching;
 mod validate_install;
+mod validate_sites;
 mod variables;
 mod version_skew;
 mod websocket;
