@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use test_support::{Language, OneApp, TestDir, eventually, stays};
+use test_support::{Language, OneApp, TestDir, eventually, is_root, skipped, stays};
 
 /// Longer than any test: what is noticed is not noticed by a check at a request.
 const NO_CHECK: &str = "--stat-throttle-rate=3600";
@@ -148,4 +148,28 @@ fn an_app_that_changes_many_files_is_no_longer_watched() {
         "the supervisor used {} ticks for files that are not its own",
         cpu() - before
     );
+}
+
+#[test]
+fn without_inotify_a_request_notices_restart_files() {
+    if !is_root() {
+        return skipped(
+            "without_inotify_a_request_notices_restart_files",
+            "it changes a limit of a namespace",
+        );
+    }
+    // A user namespace without watches, and an ordinary user in it.
+    const LIMITED: &str = "echo 0 > /proc/sys/user/max_inotify_watches && \
+                           exec unshare --user --map-user=1000 --map-group=1000 \"$@\"";
+    let through = ["unshare", "--user", "--map-root-user", "sh", "-c", LIMITED, "sh"];
+    let setup =
+        OneApp::with(Language::Python, "", |daemon| daemon.flag("--stat-throttle-rate=0").through(&through));
+    let first = setup.app_pid();
+    setup.app.touch_restart_txt();
+    let second = setup.app_pid();
+    assert_ne!(second, first, "the next request notices it");
+    setup.app.touch_restart_txt();
+    assert_ne!(setup.app_pid(), second);
+    setup.daemon.logs_eventually(" for restart files: No space left on device");
+    assert_eq!(setup.daemon.log().matches(" for restart files: ").count(), 1, "{}", setup.daemon.log());
 }
