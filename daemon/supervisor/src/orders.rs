@@ -263,6 +263,9 @@ impl Supervisor {
         for dir in changed.dirs {
             self.router.send(&Notice::RestartFilesChanged { dir }, &[]);
         }
+        for dir in changed.replaced {
+            self.check(Question::RestartFiles(dir.clone()), PendingAction::Recheck(dir));
+        }
         self.unwatch(changed.unwanted);
     }
 
@@ -299,7 +302,15 @@ impl Supervisor {
                 let unwanted = self.stat_workers.changes.watched(&dir, check.watched);
                 self.unwatch(unwanted);
             }
-            (PendingAction::Unwatch, _) => {}
+            (PendingAction::Recheck(dir), Ok(Answer::RestartFiles(check))) => {
+                let exist = check.found.restart_mtime.is_some() || check.found.always;
+                let unwanted = self.stat_workers.changes.watched(&dir, check.watched);
+                self.unwatch(unwanted);
+                if exist {
+                    self.router.send(&Notice::RestartFilesChanged { dir }, &[]);
+                }
+            }
+            (PendingAction::Recheck(_) | PendingAction::Unwatch, _) => {}
             (PendingAction::Users(users), Ok(Answer::Users(checked))) => self.users_checked(users, checked),
             (PendingAction::Users(users), answer) => self.users_checked(users, Err(no_answer(answer))),
             (PendingAction::Spawn(ticket, spec), Ok(Answer::App(resolved))) => {

@@ -139,7 +139,8 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     }
 }
 
-/// Pause between a change and its check: `touch` creates a file and then sets its time, which is one restart.
+/// Pause between a notification and the checks: `touch` creates a file and then sets its time, which is one restart, and
+/// many processes may become ready at a time.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Checks, until the router ends, the restart files of apps at once when they have changed.
@@ -150,9 +151,10 @@ pub(crate) async fn follow_changes(dispatcher: Rc<Dispatcher>, restarts: Rc<Rest
         let due = restarts.take_due(&dispatcher);
         if due.is_empty() {
             tokio::select! {
-                () = change => tokio::time::sleep(SETTLE).await,
+                () = change => {}
                 () = process => {}
             }
+            tokio::time::sleep(SETTLE).await;
             continue;
         }
         for route in due {

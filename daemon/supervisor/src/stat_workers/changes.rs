@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::restart_files::Watched;
+use super::restart_files::{Names, Watched};
 
 /// Most watches, and most of directories that belong to one user.
 const MAX_WATCHES: usize = 1024;
@@ -43,7 +43,7 @@ pub(crate) struct Changes {
 struct Watch {
     owner: u32,
     /// The names that matter, each with the directory of restart files that has changed then.
-    names: BTreeSet<(OsString, PathBuf)>,
+    names: Vec<(Names, PathBuf)>,
     last_wanted: u64,
     noise: usize,
 }
@@ -51,8 +51,11 @@ struct Watch {
 /// What events say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
-    /// Directories whose restart files may have changed.
+    /// Directories whose restart files have changed.
     pub(crate) dirs: BTreeSet<PathBuf>,
+    /// Directories that have been made, removed or replaced. The router, which may name any directory, is told only if
+    /// there are restart files in them.
+    pub(crate) replaced: BTreeSet<PathBuf>,
     /// Watches that are to be removed.
     pub(crate) unwanted: Vec<i32>,
 }
@@ -110,7 +113,10 @@ impl Changes {
         for Watched { number, owner, names } in added {
             let watch = self.watches.entry(number).or_default();
             (watch.owner, watch.last_wanted) = (owner, self.answers);
-            watch.names.extend(names.into_iter().map(|name| (name, dir.to_path_buf())));
+            let names = (names, dir.to_path_buf());
+            if !watch.names.contains(&names) {
+                watch.names.push(names);
+            }
             unwanted.extend(self.above_limit(owner));
         }
         unwanted
@@ -164,16 +170,16 @@ impl Changes {
         if mask.contains(AddWatchFlags::IN_IGNORED) {
             // The directory was removed; another may take its place.
             let names = self.watches.remove(&number).map(|watch| watch.names).unwrap_or_default();
-            changed.dirs.extend(names.into_iter().map(|(_, dir)| dir));
+            changed.replaced.extend(names.into_iter().map(|(_, dir)| dir));
             return;
         }
         let (Some(watch), Some(name)) = (self.watches.get_mut(&number), name) else { return };
-        let before = changed.dirs.len();
-        let mut of_name =
-            watch.names.iter().filter(|(of, _)| *of == name).map(|(_, dir)| dir.clone()).peekable();
-        let matters = of_name.peek().is_some();
-        changed.dirs.extend(of_name);
-        if matters && changed.dirs.len() > before {
+        let mut is_new = false;
+        for (names, dir) in watch.names.iter().filter(|(names, _)| names.contain(&name)) {
+            let dirs = if *names == Names::Files { &mut changed.dirs } else { &mut changed.replaced };
+            is_new |= dirs.insert(dir.clone());
+        }
+        if is_new {
             return;
         }
         watch.noise += 1;
@@ -203,7 +209,7 @@ mod tests {
     use super::*;
 
     fn watched(number: i32, owner: u32) -> Result<Vec<Watched>, String> {
-        Ok(vec![Watched { number, owner, names: vec!["restart.txt".into()] }])
+        Ok(vec![Watched { number, owner, names: Names::Files }])
     }
 
     fn note(changes: &mut Changes, number: i32, mask: AddWatchFlags, name: &str) -> Changed {
@@ -251,8 +257,18 @@ mod tests {
             assert_eq!(note(&mut changes, 1, AddWatchFlags::IN_CREATE, "cache"), Changed::default());
         }
         let end = note(&mut changes, 1, AddWatchFlags::IN_CREATE, "cache");
-        assert_eq!(end, Changed { dirs: BTreeSet::new(), unwanted: vec![1] });
+        assert_eq!(end, Changed { unwanted: vec![1], ..Changed::default() });
         assert_eq!(note(&mut changes, 1, AddWatchFlags::IN_ATTRIB, "restart.txt"), Changed::default());
+    }
+
+    #[test]
+    fn a_new_directory_is_checked_before_the_router_learns_of_it() {
+        let mut changes = Changes::default();
+        let parent = Watched { number: 1, owner: 7, names: Names::Entry("tmp".into()) };
+        changes.watched(Path::new("/app/tmp"), Ok(vec![parent]));
+        assert_eq!(note(&mut changes, 1, AddWatchFlags::IN_CREATE, "other"), Changed::default());
+        let made = note(&mut changes, 1, AddWatchFlags::IN_CREATE, "tmp");
+        assert_eq!((made.dirs.len(), made.replaced), (0, BTreeSet::from(["/app/tmp".into()])));
     }
 
     #[test]
@@ -262,7 +278,7 @@ mod tests {
         changes.watched(Path::new("/b"), watched(2, 8));
         let all = BTreeSet::from(["/a".into(), "/b".into()]);
         assert_eq!(note(&mut changes, -1, AddWatchFlags::IN_Q_OVERFLOW, "").dirs, all);
-        let removed = note(&mut changes, 1, AddWatchFlags::IN_IGNORED, "").dirs;
+        let removed = note(&mut changes, 1, AddWatchFlags::IN_IGNORED, "").replaced;
         assert_eq!(removed, BTreeSet::from(["/a".into()]), "another directory may take its place");
         assert_eq!(note(&mut changes, 1, AddWatchFlags::IN_ATTRIB, "restart.txt").dirs, BTreeSet::new());
     }

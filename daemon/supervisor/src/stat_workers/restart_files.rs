@@ -3,7 +3,7 @@
 //! No file is opened and no symlink at the end of the path is followed. A directory is used only when its owner or its
 //! group, other than root, can reach it: otherwise the router could detect directories that only root sees.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -42,8 +42,27 @@ pub(crate) struct Watched {
     pub(crate) number: i32,
     /// The user to whom the directory belongs.
     pub(crate) owner: u32,
-    /// The names in the directory that matter.
-    pub(crate) names: Vec<OsString>,
+    /// What is watched for.
+    pub(crate) names: Names,
+}
+
+/// The names in a watched directory that matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Names {
+    /// Those of the restart files.
+    Files,
+    /// That of the directory of restart files, or of a symbolic link above it.
+    Entry(OsString),
+}
+
+impl Names {
+    /// Whether this name matters.
+    pub(crate) fn contain(&self, name: &OsStr) -> bool {
+        match self {
+            Self::Files => name == RESTART || name == ALWAYS_RESTART,
+            Self::Entry(entry) => name == entry,
+        }
+    }
 }
 
 impl Default for RestartFilesCheck {
@@ -73,8 +92,7 @@ pub(super) fn check(dir: &Path, inotify: Option<&OwnedFd>) -> RestartFilesCheck 
 /// symbolic link, as deployment tools replace it, is watched as well.
 fn watch_all(dir: &Path, inotify: &OwnedFd) -> Result<Vec<Watched>, String> {
     let mut watched = Vec::new();
-    let files = vec![RESTART.into(), ALWAYS_RESTART.into()];
-    match watch(dir, files, inotify)? {
+    match watch(dir, Names::Files, inotify)? {
         Some(one) => watched.push(one),
         None => watched.extend(watch_entry(dir, inotify)?),
     }
@@ -87,13 +105,13 @@ fn watch_all(dir: &Path, inotify: &OwnedFd) -> Result<Vec<Watched>, String> {
 /// Watches the directory that contains this one.
 fn watch_entry(dir: &Path, inotify: &OwnedFd) -> Result<Option<Watched>, String> {
     match (dir.parent(), dir.file_name()) {
-        (Some(parent), Some(name)) => watch(parent, vec![name.to_owned()], inotify),
+        (Some(parent), Some(name)) => watch(parent, Names::Entry(name.to_owned()), inotify),
         _ => Ok(None),
     }
 }
 
 /// Watches a directory, if it can be; an error when there are no watches left.
-fn watch(dir: &Path, names: Vec<OsString>, inotify: &OwnedFd) -> Result<Option<Watched>, String> {
+fn watch(dir: &Path, names: Names, inotify: &OwnedFd) -> Result<Option<Watched>, String> {
     let Some((directory, status)) = enter(dir).filter(|(_, status)| is_usable(dir, status)) else {
         return Ok(None);
     };
