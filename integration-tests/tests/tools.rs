@@ -213,3 +213,25 @@ fn an_unknown_status_group_is_refused() {
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(reported.contains("--status-group: unknown group \"no-such-group\""), "{reported}");
 }
+
+#[test]
+fn json_is_indented_on_a_terminal_only() {
+    let setup = OneApp::of(Language::Python);
+    setup.app_pid();
+    for show in ["--show=json", "--show=server"] {
+        let output = setup.daemon.tool("passenger-status", &[show]).stdout;
+        assert_eq!(
+            output.trim_ascii_end().iter().filter(|byte| **byte == b'\n').count(),
+            0,
+            "one line for scripts"
+        );
+        let program = test_support::binary("passenger-status").display().to_string();
+        let mut terminal = std::process::Command::new("script");
+        terminal.args(["-qec", &format!("{program} {show}"), "/dev/null"]);
+        terminal.env("PASSENGER_INSTANCE_REGISTRY_DIR", setup.test_dir.path("registry"));
+        let shown = String::from_utf8(terminal.output().unwrap().stdout).unwrap();
+        assert!(shown.starts_with("{\r\n  \""), "{shown}");
+        let parsed: serde_json::Value = serde_json::from_str(&shown.replace('\r', "")).unwrap();
+        assert_eq!(parsed["scope"], "all");
+    }
+}
