@@ -352,6 +352,17 @@ impl Daemon {
             .unwrap()
     }
 
+    /// Runs one of the tools against it as another user, who is also a member of the group `more`.
+    pub fn tool_as(&self, user: &str, more: &str, name: &str, args: &[&str]) -> Output {
+        Command::new("setpriv")
+            .args([&format!("--reuid={user}"), &format!("--regid={user}"), &format!("--groups={more}")])
+            .arg(paths::binary(name))
+            .args(args)
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", self.how.test_dir.dir.join("registry"))
+            .output()
+            .unwrap()
+    }
+
     /// The administration socket of the running instance.
     pub fn admin_socket(&self) -> PathBuf {
         eventually_some("the daemon has an instance with a socket", || {

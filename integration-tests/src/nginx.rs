@@ -46,6 +46,11 @@ impl Nginx {
         fs::write(self.prefix.join("nginx.conf"), self.fill_in(conf)).unwrap();
     }
 
+    /// The path of the configuration file.
+    pub fn conf_path(&self) -> PathBuf {
+        self.prefix.join("nginx.conf")
+    }
+
     /// Adds an environment variable.
     pub fn variable(mut self, name: &str, value: &Path) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

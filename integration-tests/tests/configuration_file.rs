@@ -150,7 +150,7 @@ fn check_config_reports_all_errors_and_starts_nothing() {
         // Three lines with paths come first.
         for (line, begin) in [
             (4, "invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
-            (5, "unknown option \"pool_size\"; the options are socket_file, "),
+            (5, "unknown option \"pool_size\"; did you mean \"max_pool_size\"?"),
             (6, "invalid value \"0\" in \"shutdown_timeout\": must be a number >= 1"),
             (7, "socket_mode: must be text in quotes"),
             (10, "/no/such/program cannot be run"),

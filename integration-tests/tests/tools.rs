@@ -115,6 +115,9 @@ fn metrics_count_what_happens() {
     assert_eq!(value(&page, "request_seconds_count", ""), 4.0);
     assert_eq!(value(&page, "queue_seconds_bucket", ",le=\"+Inf\""), 4.0);
     assert_eq!(value(&page, "spawn_seconds_count", ""), 1.0);
+    assert_eq!(value(&page, "responses_total", ",status=\"2xx\""), 4.0);
+    assert_eq!(value(&page, "evictions_total", ""), 0.0);
+    assert!(value(&page, "cpu_seconds_total", "") > 0.0, "{page}");
     assert!(value(&page, "spawn_seconds_sum", "") > 0.0 && value(&page, "memory_bytes", "") > 0.0);
 
     let mut busy = ask();
@@ -125,6 +128,7 @@ fn metrics_count_what_happens() {
     assert_eq!(ask().read_response().status(), 503);
     let (_, page) = call(&setup.daemon, &["GET", "/metrics"]);
     assert_eq!(value(&page, "rejections_total", ",reason=\"queue_full\""), 1.0);
+    assert_eq!(value(&page, "responses_total", ",status=\"5xx\""), 1.0, "the daemon's own");
     setup.test_dir.open_gate("gate");
     busy.read_response().expect(200);
     waiting.read_response().expect(200);
@@ -155,6 +159,11 @@ fn memory_stats_show_nginx_daemon_and_apps() {
     let other = |name: &str| others.iter().filter(|pid| row(ours, **pid).ends_with(name)).count();
     assert_eq!((other("flying-log"), other("flying-log") + other("flying-stat")), (1, others.len()));
     assert!(other("flying-stat") > 0);
+    for pid in others {
+        let of_ps = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        let of_ps = of_ps.trim_end_matches('\0');
+        assert!(["flying-stat", "flying-log"].contains(&of_ps), "{of_ps} looks like a second daemon");
+    }
     assert!(ours.contains("### Total private dirty RSS: ") && ours.contains("### Processes: "));
     let output = setup.daemon.tool("passenger-memory-stats", &["--no-nginx", "--no-apache"]);
     assert!(!String::from_utf8(output.stdout).unwrap().contains("Nginx processes"));
@@ -203,4 +212,26 @@ fn an_unknown_status_group_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(reported.contains("--status-group: unknown group \"no-such-group\""), "{reported}");
+}
+
+#[test]
+fn json_is_indented_on_a_terminal_only() {
+    let setup = OneApp::of(Language::Python);
+    setup.app_pid();
+    for show in ["--show=json", "--show=server"] {
+        let output = setup.daemon.tool("passenger-status", &[show]).stdout;
+        assert_eq!(
+            output.trim_ascii_end().iter().filter(|byte| **byte == b'\n').count(),
+            0,
+            "one line for scripts"
+        );
+        let program = test_support::binary("passenger-status").display().to_string();
+        let mut terminal = std::process::Command::new("script");
+        terminal.args(["-qec", &format!("{program} {show}"), "/dev/null"]);
+        terminal.env("PASSENGER_INSTANCE_REGISTRY_DIR", setup.test_dir.path("registry"));
+        let shown = String::from_utf8(terminal.output().unwrap().stdout).unwrap();
+        assert!(shown.starts_with("{\r\n  \""), "{shown}");
+        let parsed: serde_json::Value = serde_json::from_str(&shown.replace('\r', "")).unwrap();
+        assert_eq!(parsed["scope"], "all");
+    }
 }

@@ -13,7 +13,7 @@ use super::nginx::accept;
 use super::shutdown::Processes;
 use super::state::RouterState;
 use super::supervisor_link::Supervisor;
-use super::watch::{idle, memory, restart_files};
+use super::watch::{idle, memory, pool_full, restart_files};
 use super::{admin, shutdown};
 use common::link::channel::Buffer;
 use common::link::{Notice, Order};
@@ -49,6 +49,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
             Notice::Exited { process, how } => router.spawner.exited(process, &how),
             Notice::RestartFiles { ticket, found } => router.restarts.pending.complete(ticket, found),
+            Notice::RestartFilesChanged { dir } => router.restarts.changed(dir),
             Notice::Measured { ticket, held } => router.memory_monitor.complete(ticket, held),
             Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
@@ -73,7 +74,9 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
     spawn_local(accept::run(router.clone(), nginx));
     spawn_local(idle::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
     spawn_local(memory::watch(dispatcher.clone(), router.memory_monitor.clone()));
+    spawn_local(pool_full::run(dispatcher.clone(), router.problems.clone()));
     spawn_local(restart_files::watch(dispatcher.clone(), router.restarts.clone()));
+    spawn_local(restart_files::follow_changes(dispatcher.clone(), router.restarts.clone()));
 }
 
 /// Accepts connections on the new listening socket, which replaces the old one.

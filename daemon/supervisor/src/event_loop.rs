@@ -78,6 +78,7 @@ impl Supervisor {
         let (log_writer, socket) = (writer::watched(), self.nginx.socket.changes());
         let forks: Vec<_> = self.starts.forks.iter().collect();
         let workers: Vec<_> = self.stat_workers.iter().collect();
+        let changes = self.stat_workers.changes.readable();
         let router = self.router.running();
         let router_log = router.and_then(|router| router.log.readable()).filter(|_| writer::wants_more());
         let mut poll = Poll::default();
@@ -102,6 +103,9 @@ impl Supervisor {
                 poll.readable(answers, PollEvent::StatWorkerAnswered(*id));
             }
             poll.readable(*child, PollEvent::StatWorkerEnded(*id));
+        }
+        if let Some(changes) = &changes {
+            poll.readable(changes, PollEvent::FilesChanged);
         }
         for (run, child) in self.hooks.running() {
             poll.readable(child, PollEvent::HookEnded(run));
@@ -145,6 +149,7 @@ impl Supervisor {
                 self.app_logs.reap();
                 self.open_app_logs();
             }
+            PollEvent::FilesChanged => self.report_changes(),
             PollEvent::SocketChanged => self.check_socket(),
             PollEvent::LinkHasRoom => self.router.flush(),
             PollEvent::RouterLogged => {
@@ -168,6 +173,7 @@ impl Supervisor {
             self.processes.due(),
             self.starts.forks.due(),
             self.stat_workers.due(),
+            self.stat_workers.changes.due(),
             self.hooks.next_due(),
             Some(self.nginx.due()),
         ];
@@ -179,6 +185,7 @@ impl Supervisor {
         let (starts, mut context) = self.starts();
         let replies = starts.give_up_overdue_forks(now, &mut context);
         self.reply(replies);
+        self.stat_workers.changes.resume(now);
         let events = self.stat_workers.check(now);
         self.handle_checks(events);
         self.hooks.kill_overdue(now);

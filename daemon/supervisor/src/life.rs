@@ -145,7 +145,9 @@ impl Supervisor {
         if serving {
             self.life.manager.reloading();
         }
-        if let Some(options) = reload::read_again(&self.options) {
+        let read = reload::read_again(&self.options);
+        let error = read.as_ref().err().cloned();
+        if let Ok(options) = read {
             self.hooks.programs = options.hooks;
             self.life.shutdown.limit = options.shutdown_limit;
             self.options.shutdown_limit = options.shutdown_limit;
@@ -155,6 +157,10 @@ impl Supervisor {
         }
         if serving {
             self.note_ready();
+            // systemctl status shows it until the next reload.
+            if let Some(error) = error {
+                self.life.manager.status(&error);
+            }
         }
     }
 

@@ -257,6 +257,24 @@ impl Supervisor {
         self.handle_checks(events);
     }
 
+    /// Reports the directories whose restart files may have changed to the router, which has them checked.
+    pub(crate) fn report_changes(&mut self) {
+        let changed = self.stat_workers.changes.read(Instant::now());
+        for dir in changed.dirs {
+            self.router.send(&Notice::RestartFilesChanged { dir }, &[]);
+        }
+        for dir in changed.replaced {
+            self.check(Question::RestartFiles(dir.clone()), PendingAction::Recheck(dir));
+        }
+        self.unwatch(changed.unwanted);
+    }
+
+    fn unwatch(&mut self, watches: Vec<i32>) {
+        for watch in watches {
+            self.check(Question::Unwatch(watch), PendingAction::Unwatch);
+        }
+    }
+
     pub(crate) fn handle_checks(&mut self, events: Vec<stat_workers::Event<PendingAction>>) {
         for event in events {
             match event {
@@ -281,7 +299,18 @@ impl Supervisor {
                     self.starts.warn_once("restart files", stat_workers::withheld(&dir));
                 }
                 self.router.send(&Notice::RestartFiles { ticket, found: check.found }, &[]);
+                let unwanted = self.stat_workers.changes.watched(&dir, check.watched);
+                self.unwatch(unwanted);
             }
+            (PendingAction::Recheck(dir), Ok(Answer::RestartFiles(check))) => {
+                let exist = check.found.restart_mtime.is_some() || check.found.always;
+                let unwanted = self.stat_workers.changes.watched(&dir, check.watched);
+                self.unwatch(unwanted);
+                if exist {
+                    self.router.send(&Notice::RestartFilesChanged { dir }, &[]);
+                }
+            }
+            (PendingAction::Recheck(_) | PendingAction::Unwatch, _) => {}
             (PendingAction::Users(users), Ok(Answer::Users(checked))) => self.users_checked(users, checked),
             (PendingAction::Users(users), answer) => self.users_checked(users, Err(no_answer(answer))),
             (PendingAction::Spawn(ticket, spec), Ok(Answer::App(resolved))) => {

@@ -38,6 +38,8 @@ pub(super) enum PollEvent {
     StatWorkerAnswered(WorkerId),
     /// A process that opens the log file of an app has ended.
     AppLogOpened,
+    /// Something was changed in a directory of restart files.
+    FilesChanged,
     /// A stat worker has ended.
     StatWorkerEnded(WorkerId),
     /// A process to be forked has sent its hello, or can no longer send it.

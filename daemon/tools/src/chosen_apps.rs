@@ -3,10 +3,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 
 use super::client::Client;
 use super::instance_arg::{ChooseError, InstanceArg};
-use super::{list, text};
+use super::{list, own_apps_only, text};
 
 /// The arguments by which commands name apps.
 #[derive(Debug, Args)]
@@ -34,16 +35,20 @@ impl ChosenApps {
     /// Returns the daemon and the names of the running groups; `None` when there are none and that is not an error.
     pub(super) fn find(&self) -> Result<Option<Chosen>, String> {
         let Some(client) = self.client()? else { return Ok(None) };
-        let names = self.matching(&client)?;
+        let pool = client.get_json("/pool.json")?;
+        let names = self.matching(&pool)?;
         if !names.is_empty() {
             return Ok(Some((client, names)));
         }
-        let message = "no running app matches; passenger-status lists the running apps";
+        let message = match own_apps_only(&pool) {
+            None => "no running app matches; passenger-status lists the running apps".to_owned(),
+            Some(note) => format!("no running app of this user matches; considered are {note}"),
+        };
         if self.ignore_app_not_running {
             eprintln!("{message}");
             return Ok(None);
         }
-        Err(message.into())
+        Err(message)
     }
 
     /// As `find`, but accepts a given name unchecked: the app may be configured before its first request.
@@ -70,10 +75,9 @@ impl ChosenApps {
         }
     }
 
-    fn matching(&self, client: &Client) -> Result<Vec<String>, String> {
-        let pool = client.get_json("/pool.json")?;
+    fn matching(&self, pool: &Value) -> Result<Vec<String>, String> {
         let prefix = self.path_prefix.as_deref().map(absolute).transpose()?;
-        let groups = list(&pool, "groups").iter().filter(|group| match (&self.name, &prefix) {
+        let groups = list(pool, "groups").iter().filter(|group| match (&self.name, &prefix) {
             (Some(name), _) => text(group, "name") == *name,
             (None, Some(prefix)) => matches_prefix(text(group, "app_root"), prefix),
             (None, None) => false,

@@ -97,6 +97,11 @@ fn instances() -> Vec<Found> {
     registries().iter().flat_map(|registry| instance::list(registry).unwrap_or_default()).collect()
 }
 
+/// Returns a note about a list of apps or requests that contains only what the caller owns.
+fn own_apps_only(listed: &Value) -> Option<&'static str> {
+    (listed["scope"] == "own").then_some(instance::OWN_APPS_ONLY)
+}
+
 /// Returns the array of this name in a response; empty when there is none.
 fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)

@@ -62,8 +62,7 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
     })
 }
 
-/// Names of the supervisor's helper processes, which check apps' files, write the log, or remove directories. Their
-/// command line is the supervisor's.
+/// Names of the supervisor's helper processes, which check apps' files, write the log, or remove directories.
 const HELPERS: [&str; 3] = ["flying-stat", "flying-log", "flying-sweep"];
 
 /// Returns the command line or title of a process; `None` for a kernel thread.

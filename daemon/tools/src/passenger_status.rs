@@ -109,6 +109,11 @@ fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
     if arguments.show == Show::Requests {
         body = requests::render(&serde_json::from_str(&body).map_err(|err| (err.to_string(), 1))?);
     }
+    // A person reads it; scripts get one line.
+    if matches!(arguments.show, Show::Json | Show::Server) && std::io::stdout().is_terminal() {
+        let json: serde_json::Value = serde_json::from_str(&body).map_err(|err| (err.to_string(), 1))?;
+        body = format!("{json:#}\n");
+    }
     if machine_readable || arguments.no_header {
         return Ok(body);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{list, printable, text};
+use super::{list, own_apps_only, printable, text};
 
 /// Renders the requests of `/requests.json` by app, oldest first.
 pub(super) fn render(requests: &Value) -> String {
@@ -16,6 +16,9 @@ pub(super) fn render(requests: &Value) -> String {
     let mut out = String::new();
     if by_app.is_empty() {
         out.push_str("There are no active requests.\n");
+    }
+    if let Some(note) = own_apps_only(requests) {
+        let _ = writeln!(out, "Shown: {note}\n");
     }
     for (app, of_app) in by_app {
         // Writing to a string cannot fail.
@@ -96,5 +99,7 @@ mod tests {
         let line = "(production):\n  Queue: 3 ms (95 % within 10 ms)   Response: -   Start: 90000 ms\n  * PID: 4711 ";
         assert!(text.contains(line), "{text}");
         assert_eq!(render(&json!({ "requests": [] })), "There are no active requests.\n");
+        let own = render(&json!({ "scope": "own", "requests": [] }));
+        assert!(own.contains("Shown: only the apps that run as this user; "), "{own}");
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::instance_arg::InstanceArg;
-use super::{list, text};
+use super::{list, own_apps_only, text};
 
 /// Shows the effective options and settings.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ impl Settings {
 
 fn to_json(pool: &Value) -> Value {
     json!({
-        "options": pool["options"], "app_defaults": pool["app_defaults"], "ignored_directives": pool["ignored_directives"],
+        "scope": pool["scope"], "options": pool["options"], "app_defaults": pool["app_defaults"], "ignored_directives": pool["ignored_directives"],
         "groups": list(pool, "groups").iter().map(|group| json!({
             "name": group["name"], "settings": group["settings"],
         })).collect::<Vec<_>>(),
@@ -38,6 +38,9 @@ fn to_json(pool: &Value) -> Value {
 }
 
 fn show(pool: &Value) {
+    if let Some(note) = own_apps_only(pool) {
+        println!("Shown: {note}\n");
+    }
     println!("Daemon:");
     for option in list(pool, "options") {
         show_setting(option, text(option, "source"));

@@ -13,6 +13,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
 use super::gate;
 use super::setting_flags::all;
+use super::similar::suggestion;
 use super::trusted::trusted;
 use super::value_type::TomlType as Type;
 
@@ -79,8 +80,8 @@ fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
                 Err(must) => errors.push(ConfigError::new(key, must).at(place)),
             }
         } else {
-            let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS, gate::GATE, gate::APPS]).collect();
-            let message = format!("unknown option \"{name}\"; the options are {}", known.join(", "));
+            let known = keys().map(|(key, ..)| key).chain([HOOKS, gate::GATE, gate::APPS]);
+            let message = format!("unknown option \"{name}\"{}", suggestion(name, known, "the options are"));
             errors.push(ConfigError::new("", message).at(place));
         }
     }
@@ -192,7 +193,7 @@ mod tests {
             "/etc/x.toml, line 7: hooks: must be a table",
             "/etc/x.toml, line 6: invalid value \"log/x\" in \"log_file\": must be an absolute path",
             "/etc/x.toml, line 2: max_pool_size: must be a number",
-            "/etc/x.toml, line 5: unknown option \"pool_size\"; the options are socket_file, ",
+            "/etc/x.toml, line 5: unknown option \"pool_size\"; did you mean \"max_pool_size\"?",
             "/etc/x.toml, line 3: socket_mode: must be text in quotes",
             "/etc/x.toml, line 4: user_switching: must be true or false",
         ];

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::arguments::Arguments;
 use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
+use super::similar::suggestion;
 use super::trusted::trusted;
 
 /// The event that a program is run at, with Passenger's names.
@@ -119,9 +120,9 @@ pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigError
 /// Parses `NAME=PROGRAM`, or several programs separated by `;`.
 fn read(word: &str) -> Result<(Hook, Vec<PathBuf>), String> {
     let (name, programs) = word.split_once('=').ok_or_else(|| format!("\"{word}\" must be NAME=PROGRAM"))?;
-    let names = || Hook::ALL.map(Hook::name).join(", ");
-    let hook =
-        Hook::of_name(name).ok_or_else(|| format!("unknown hook \"{name}\"; the hooks are {}", names()))?;
+    let names = || Hook::ALL.map(Hook::name).into_iter();
+    let unknown = || format!("unknown hook \"{name}\"{}", suggestion(name, names(), "the hooks are"));
+    let hook = Hook::of_name(name).ok_or_else(unknown)?;
     let programs = programs.split(';').map(str::trim).filter(|program| !program.is_empty());
     let programs: Vec<_> = programs.map(program).collect::<Result<_, _>>()?;
     if programs.is_empty() {

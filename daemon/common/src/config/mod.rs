@@ -18,6 +18,7 @@ pub(crate) mod passenger_flags_test;
 pub mod places;
 mod setting_flags;
 pub mod shared;
+mod similar;
 mod socket;
 mod trusted;
 pub(crate) mod value_type;
@@ -359,9 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn rejects_an_unknown_ctl_and_lists_the_options() {
+    fn rejects_an_unknown_ctl_and_names_what_may_be_meant() {
         for (word, messages) in [
-            ("pool_size=9", "--ctl: unknown option \"pool_size\"; the options are max_pool_size, "),
+            ("workers=9", "--ctl: unknown option \"workers\"; the options are max_pool_size, "),
+            ("pool_size=9", "--ctl: unknown option \"pool_size\"; did you mean \"max_pool_size\"?"),
             ("max_pool_size=0", "--ctl: invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
             ("max_pool_size", "invalid value \"max_pool_size\" in \"--ctl\": must be NAME=VALUE"),
         ] {

@@ -13,6 +13,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue, Given};
 use super::hooks;
 use super::setting_flags::of_daemon;
+use super::similar::suggestion;
 use super::value_type::parse;
 pub use super::value_type::{check, same};
 
@@ -41,9 +42,9 @@ pub fn read(name: &str, text: &str) -> Result<Value, String> {
     if name.starts_with(hooks::PREFIX) {
         return Err(format!("{name}: programs are configured with the daemon's flag --hook only"));
     }
-    let names = || of_daemon().map(|(setting, _)| setting.name).collect::<Vec<_>>().join(", ");
-    let setting =
-        find(name).ok_or_else(|| format!("unknown option \"{name}\"; the options are {}", names()))?;
+    let names = || of_daemon().map(|(setting, _)| setting.name);
+    let unknown = || format!("unknown option \"{name}\"{}", suggestion(name, names(), "the options are"));
+    let setting = find(name).ok_or_else(unknown)?;
     parse(setting, text).map_err(|must| format!("invalid value \"{text}\" in \"{name}\": {must}"))
 }
 

@@ -42,6 +42,10 @@ use own_sockets::OwnSockets;
 
 pub use registry::{Found, InstanceError, check_registry, list};
 
+/// What the tools say about a list of apps that is not complete.
+pub const OWN_APPS_ONLY: &str = "only the apps that run as this user; root (sudo) and members of the group of \
+--status-group see all";
+
 /// The letters of random names.
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// The beginning of every instance directory's name.

@@ -17,7 +17,7 @@ use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 use super::directory::open_directory;
 use crate::sys::identity::{self, Identity};
 use crate::sys::process::{self, Child};
-use crate::sys::{descriptors, signals};
+use crate::sys::{descriptors, signals, title};
 
 /// How long the removal of one directory may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(super) fn start(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Res
 
 /// Runs the process.
 fn sweep(parent: OwnedFd, name: &str, top: Option<&Path>) -> io::Result<()> {
-    prctl::set_name(c"flying-sweep")?;
+    title::set_title(c"flying-sweep")?;
     signals::reset()?;
     descriptors::close_standard_ones()?;
     let parent = descriptors::keep_only(parent)?;

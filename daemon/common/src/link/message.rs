@@ -325,6 +325,11 @@ pub enum Notice {
         /// How, as a sentence part: `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
         how: String,
     },
+    /// The restart files in a directory that was checked may have changed.
+    RestartFilesChanged {
+        /// The directory, as the order named it.
+        dir: PathBuf,
+    },
     /// Answer to [`Order::CheckRestartFiles`].
     RestartFiles {
         /// The ticket of the order.

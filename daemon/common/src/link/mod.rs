@@ -60,4 +60,6 @@ pub enum Problem {
     Tools,
     /// Response data for slow clients cannot be buffered.
     Buffers,
+    /// Requests wait, as the pool has no room for another process.
+    PoolFull,
 }

@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
-use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd;
 
 use super::queue::Queue;
 use crate::sys::descriptors;
 use crate::sys::process::{self, Child};
+use crate::sys::title;
 
 /// Bytes that the writer reads at a time.
 const CHUNK: usize = 64 * 1024;
@@ -216,7 +216,7 @@ pub fn finish(limit: Duration) {
 
 /// Runs the writer process, which keeps only standard error of the supervisor's descriptors.
 fn work(socket: OwnedFd, write: Write) -> io::Result<()> {
-    prctl::set_name(c"flying-log")?;
+    title::set_title(c"flying-log")?;
     // The process keeps no directory from being unmounted.
     unistd::chdir("/")?;
     let mut socket = UnixStream::from(descriptors::keep_only(socket)?);

@@ -1,5 +1,7 @@
 //! Identity of a caller of the admin socket, as given by the kernel, and what it may see and change.
 
+use serde::Serialize;
+
 use crate::pool::GroupId;
 use crate::state::RouterState;
 
@@ -12,6 +14,26 @@ pub(crate) enum Caller {
     Reader(u32),
     /// Any other user: may see and change the apps that run as this user.
     User(u32),
+}
+
+/// What a list of apps or requests contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// Everything.
+    All,
+    /// Apps that have a process that runs as the caller.
+    Own,
+}
+
+impl Scope {
+    /// Returns the name, as in JSON.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Caller {
@@ -29,6 +51,11 @@ impl Caller {
     /// Returns the rights of a visitor whom nginx allows to see the status page. No user has this ID.
     pub(crate) fn of_nginx() -> Self {
         Self::Reader(u32::MAX)
+    }
+
+    /// Returns what lists contain for the caller.
+    pub(super) fn scope(self) -> Scope {
+        if self.sees_all() { Scope::All } else { Scope::Own }
     }
 
     /// Whether the caller may see all apps and the state of the daemon as a whole.

@@ -15,6 +15,7 @@ mod pool;
 mod prometheus;
 mod requests;
 mod restart_outcome;
+mod settings;
 mod text;
 mod times;
 mod xml;

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
-use super::caller::Caller;
+use super::caller::{Caller, Scope};
+use super::settings::{OptionView, Secrets, SettingView};
 use super::times::Times;
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
 use crate::metrics::problems::CurrentProblem;
-use crate::options::{EffectiveOption, Source};
+use crate::options::EffectiveOption;
 use crate::state::RouterState;
 use crate::watch::usage::Usages;
 use common::config::AppDefault;
@@ -23,6 +23,8 @@ use common::sys::clock;
 pub(super) struct Snapshot {
     pub(super) version: &'static str,
     pub(super) instance: String,
+    /// Whether `groups` lists all apps, or only those of the caller.
+    pub(super) scope: Scope,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
     /// Current problems of the daemon itself; only for callers that may see everything.
@@ -39,21 +41,6 @@ pub(super) struct Snapshot {
     pub(super) ids: Vec<GroupId>,
 }
 
-/// One of the daemon's options.
-#[derive(Debug, Serialize)]
-pub(super) struct OptionView {
-    pub(super) name: String,
-    pub(super) value: serde_json::Value,
-    pub(super) source: Source,
-}
-
-/// One setting of nginx's configuration.
-#[derive(Debug, Serialize)]
-pub(super) struct SettingView {
-    pub(super) name: String,
-    pub(super) value: serde_json::Value,
-}
-
 /// One app.
 #[derive(Debug, Serialize)]
 pub(super) struct GroupView {
@@ -68,6 +55,12 @@ pub(super) struct GroupView {
     pub(super) min_instances: usize,
     pub(super) max_request_queue_size: usize,
     pub(super) restarts: u64,
+    /// Number of failed starts since the last successful one.
+    pub(super) failing_starts: u32,
+    /// Number of processes that ended to make room for other apps.
+    pub(super) evictions: u64,
+    /// Seconds since the last of them.
+    pub(super) last_eviction: Option<u64>,
     /// `settled`, `rolling` while processes are replaced, `resisting` after a new version failed to start.
     pub(super) deployment: &'static str,
     /// `open`, `paused` or `maintenance`, as set by an administrator.
@@ -113,12 +106,30 @@ pub(super) struct ProcessView {
 
 impl Snapshot {
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
-        Self::with(router, caller, |route| Some(settings(&route.configured())))
+        Self::with(router, caller, |route| Some(Secrets::of(caller).settings(&route.configured())))
     }
 
     /// As [`Snapshot::take`], for callers that poll, or must not see secrets.
     pub(super) fn without_settings(router: &RouterState, caller: Caller) -> Self {
         Self::with(router, caller, |_| None)
+    }
+
+    /// A snapshot of a pool without apps.
+    #[cfg(test)]
+    pub(super) fn empty(scope: Scope) -> Self {
+        Self {
+            version: "0",
+            instance: "x".to_owned(),
+            scope,
+            max_pool_size: 0,
+            capacity_used: 0,
+            problems: Vec::new(),
+            options: Vec::new(),
+            app_defaults: Vec::new(),
+            ignored_directives: Vec::new(),
+            groups: Vec::new(),
+            ids: Vec::new(),
+        }
     }
 
     fn with(
@@ -141,21 +152,25 @@ impl Snapshot {
                 }
                 let route = router.dispatcher.route(id)?;
                 let group = pool.group(id);
+                let metrics = router.dispatcher.metrics(id);
                 let view = GroupView {
                     mode: router.app_modes.name_of(&name),
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
-                    start_command: route.command().to_owned(),
+                    start_command: Secrets::of(caller).text(route.command()),
                     environment: route.settings.process.app_env.clone(),
                     queue: group.waiting(),
                     spawning: group.starting,
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
+                    failing_starts: group.failures,
+                    evictions: metrics.evicted.get(),
+                    last_eviction: metrics.last_evicted.get().map(|at| at.elapsed().as_secs()),
                     deployment: deployment(group.deployment),
                     preloader: router.spawner.preloaders.pid_of(id),
-                    times: Times::of(&router.dispatcher.metrics(id)),
+                    times: Times::of(&metrics),
                     settings: settings_of(&route),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 };
@@ -167,6 +182,7 @@ impl Snapshot {
         let snapshot = Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
+            scope: caller.scope(),
             max_pool_size,
             capacity_used,
             problems: Vec::new(),
@@ -176,24 +192,22 @@ impl Snapshot {
             groups,
             ids,
         };
-        if caller.sees_all() { snapshot.with_daemon(router) } else { snapshot }
+        if caller.sees_all() { snapshot.with_daemon(router, Secrets::of(caller)) } else { snapshot }
     }
 
     /// Adds the state of the daemon as a whole.
-    fn with_daemon(self, router: &RouterState) -> Self {
+    fn with_daemon(self, router: &RouterState, secrets: Secrets) -> Self {
         let effective = router.globals.effective().into_iter();
         let app_defaults = router.config.app_defaults.iter();
         Self {
             problems: router.problems.list(),
-            options: effective.map(OptionView::from).collect(),
-            app_defaults: app_defaults
-                .map(|AppDefault { name, value, given }| OptionView {
-                    name: name.clone(),
-                    value: json(value),
-                    source: (*given).into(),
-                })
+            options: effective
+                .map(|EffectiveOption { name, value, source }| secrets.option(name, &value, source))
                 .collect(),
-            ignored_directives: settings(&router.globals.ignored_directives()),
+            app_defaults: app_defaults
+                .map(|AppDefault { name, value, given }| secrets.option(name.clone(), value, (*given).into()))
+                .collect(),
+            ignored_directives: secrets.settings(&router.globals.ignored_directives()),
             ..self
         }
     }
@@ -201,26 +215,6 @@ impl Snapshot {
     /// Returns the number of processes of all listed groups.
     pub(super) fn process_count(&self) -> usize {
         self.groups.iter().map(|group| group.processes.len()).sum()
-    }
-}
-
-impl From<EffectiveOption> for OptionView {
-    fn from(EffectiveOption { name, value, source }: EffectiveOption) -> Self {
-        Self { name, value: json(&value), source }
-    }
-}
-
-fn settings(settings: &Settings) -> Vec<SettingView> {
-    settings.iter().map(|(name, value)| SettingView { name: name.to_owned(), value: json(value) }).collect()
-}
-
-fn json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Flag(flag) => (*flag).into(),
-        Value::Number(number) => (*number).into(),
-        Value::Text(text) => text.as_str().into(),
-        Value::List(all) => all.clone().into(),
-        Value::Map(all) => all.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A metric of each app: its name after `flying_passenger_`, its type, its description, its value.
 type AppMetric = (&'static str, &'static str, &'static str, fn(&GroupView, &AppMetrics) -> u64);
 
-const APP_METRICS: [AppMetric; 8] = [
+const APP_METRICS: [AppMetric; 9] = [
     ("queued_requests", "gauge", "Requests that wait for a process.", |group, _| group.queue as u64),
     ("processes", "gauge", "Processes that are ready or shutting down.", |group, _| {
         group.processes.len() as u64
@@ -29,6 +29,9 @@ const APP_METRICS: [AppMetric; 8] = [
     ("restarts_total", "counter", "Restarts of the app.", |group, _| group.restarts),
     ("spawn_failures_total", "counter", "Processes that failed to start.", |_, metrics| {
         metrics.spawns_failed.get()
+    }),
+    ("evictions_total", "counter", "Processes that ended to make room for other apps.", |group, _| {
+        group.evictions
     }),
     ("crashes_total", "counter", "Processes that exited unexpectedly.", |_, metrics| metrics.crashed.get()),
 ];
@@ -72,7 +75,24 @@ pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String 
             .iter()
             .for_each(|(view, metrics)| page.line(name, &[("app", &view.name)], value(view, metrics)));
     }
-    page.rejections(&groups);
+    page.by_label(
+        &groups,
+        "rejections_total",
+        "Requests without a response of the app.",
+        "reason",
+        |metrics| metrics.rejections().to_vec(),
+    );
+    page.by_label(
+        &groups,
+        "responses_total",
+        "Responses, including the daemon's own.",
+        "status",
+        |metrics| metrics.responses().collect(),
+    );
+    page.head("cpu_seconds_total", "counter", "CPU time of the processes.");
+    for (view, metrics) in &groups {
+        page.line("cpu_seconds_total", &[("app", &view.name)], metrics.cpu_ms.get() as f64 / 1000.0);
+    }
     for (name, help, histogram) in APP_HISTOGRAMS {
         page.head(name, "histogram", help);
         groups.iter().for_each(|(view, metrics)| page.histogram(name, &view.name, histogram(metrics)));
@@ -105,12 +125,19 @@ impl Page {
         self.line(name, labels, value);
     }
 
-    fn rejections(&mut self, groups: &[(&GroupView, &Rc<AppMetrics>)]) {
-        const NAME: &str = "rejections_total";
-        self.head(NAME, "counter", "Requests without a response of the app.");
+    /// A counter with one more label than the app.
+    fn by_label(
+        &mut self,
+        groups: &[(&GroupView, &Rc<AppMetrics>)],
+        name: &str,
+        help: &str,
+        label: &str,
+        counts: fn(&AppMetrics) -> Vec<(&'static str, u64)>,
+    ) {
+        self.head(name, "counter", help);
         for (view, metrics) in groups {
-            for (reason, count) in metrics.rejections() {
-                self.line(NAME, &[("app", &view.name), ("reason", reason)], count);
+            for (reason, count) in counts(metrics) {
+                self.line(name, &[("app", &view.name), (label, reason)], count);
             }
         }
     }
@@ -134,23 +161,12 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::caller::Scope;
     use super::*;
 
     #[test]
     fn the_tools_page_lists_every_metric() {
-        let snapshot = Snapshot {
-            version: "0",
-            instance: String::new(),
-            max_pool_size: 6,
-            capacity_used: 0,
-            problems: Vec::new(),
-            options: Vec::new(),
-            app_defaults: Vec::new(),
-            ignored_directives: Vec::new(),
-            groups: Vec::new(),
-            ids: Vec::new(),
-        };
-        let page = render(&snapshot, &[]);
+        let page = render(&Snapshot::empty(Scope::All), &[]);
         let mut given: Vec<_> =
             page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/TOOLS.md");

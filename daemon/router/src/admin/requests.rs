@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::caller::Caller;
+use super::caller::{Caller, Scope};
 use super::times::Times;
 use crate::metrics::active_requests::RequestSnapshot;
 use crate::state::RouterState;
@@ -14,6 +14,8 @@ use crate::state::RouterState;
 pub(super) struct Requests {
     version: &'static str,
     instance: String,
+    /// Whether `requests` lists all requests, or only those of the caller's apps.
+    scope: Scope,
     /// Oldest first.
     requests: Vec<RequestSnapshot>,
     /// The apps of these requests.
@@ -36,6 +38,7 @@ impl Requests {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
+            scope: caller.scope(),
             requests,
             apps: apps.into_iter().map(|(name, group)| AppView { name, times: times(group) }).collect(),
         }

@@ -1,6 +1,8 @@
 //! The pool as text, in the layout that scripts for Passenger parse.
 
+use super::caller::Scope;
 use super::pool::{GroupView, ProcessView, Snapshot};
+use common::instance::OWN_APPS_ONLY;
 use common::link::AppMode;
 
 /// Renders the snapshot; headings are yellow on blue with `color`. `verbose` adds the address of each process and the
@@ -19,6 +21,9 @@ pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String 
         for (at, name) in waiting.enumerate() {
             line(&mut out, format_args!("  {}: {name}", at + 1));
         }
+    }
+    if snapshot.scope == Scope::Own {
+        line(&mut out, format_args!("Shown         : {}", OWN_APPS_ONLY));
     }
     for problem in &snapshot.problems {
         line(&mut out, format_args!("Problem       : {} (for {})", problem.what, duration(problem.seconds)));
@@ -48,6 +53,16 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
         0 => {}
         1 => line(out, format_args!("  (spawning 1 new process...)")),
         n => line(out, format_args!("  (spawning {n} new processes...)")),
+    }
+    if let (1.., Some(last)) = (group.evictions, group.last_eviction) {
+        let (count, ended) = (group.evictions, if group.evictions == 1 { "process" } else { "processes" });
+        let last = duration(last);
+        line(
+            out,
+            format_args!(
+                "  ({count} {ended} ended to make room for other apps, the last {last} ago: see Max pool size)"
+            ),
+        );
     }
     line(out, format_args!("  Requests in queue: {}", group.queue));
     for process in &group.processes {
@@ -148,6 +163,9 @@ mod tests {
             min_instances: 1,
             max_request_queue_size: 100,
             restarts: 0,
+            failing_starts: 0,
+            evictions: 0,
+            last_eviction: None,
             deployment: "settled",
             mode: AppMode::OPEN,
             times: Times::of(&AppMetrics::default()),
@@ -156,16 +174,10 @@ mod tests {
             processes: vec![process],
         };
         let snapshot = Snapshot {
-            version: "0",
-            instance: "x".into(),
             max_pool_size: 6,
             capacity_used: 1,
-            problems: Vec::new(),
-            options: Vec::new(),
-            app_defaults: Vec::new(),
-            ignored_directives: Vec::new(),
             groups: vec![group],
-            ids: Vec::new(),
+            ..Snapshot::empty(Scope::All)
         };
         let expected = "\
 ----------- General information -----------
@@ -187,6 +199,17 @@ Requests in top-level queue : 0
         let verbose =
             expected.replace(last_used, &format!("{last_used}    URL     : http://127.0.0.1:5000\n"));
         assert_eq!(render(&snapshot, false, true), verbose);
+    }
+
+    #[test]
+    fn a_list_of_the_callers_apps_says_so() {
+        let mut snapshot = Snapshot::empty(Scope::Own);
+        assert!(
+            render(&snapshot, false, false)
+                .contains("\nShown         : only the apps that run as this user; ")
+        );
+        snapshot.scope = Scope::All;
+        assert!(!render(&snapshot, false, false).contains("Shown"));
     }
 
     #[test]

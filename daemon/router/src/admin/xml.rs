@@ -9,6 +9,7 @@ use crate::response::error_page::escape;
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let mut out = Elements("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<info version=\"3\">".to_owned());
     out.value("passenger_version", snapshot.version);
+    out.value("scope", snapshot.scope.as_str());
     out.value("group_count", snapshot.groups.len());
     out.value("process_count", snapshot.process_count());
     out.value("max", snapshot.max_pool_size);

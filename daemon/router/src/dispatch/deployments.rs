@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use crate::pool::GroupId;
 use crate::report::SpawnFailure;
@@ -14,6 +15,8 @@ const MAX_REPORTS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Deployments {
     failures: RefCell<HashMap<GroupId, (u64, Rc<SpawnFailure>)>>,
+    /// When the last start of each group failed.
+    failed_at: RefCell<HashMap<GroupId, Instant>>,
     reports: RefCell<VecDeque<Rc<SpawnFailure>>>,
 }
 
@@ -24,11 +27,13 @@ impl Deployments {
         reports.truncate(MAX_REPORTS - 1);
         reports.push_front(failure.clone());
         self.failures.borrow_mut().insert(group, (generation, failure));
+        self.failed_at.borrow_mut().insert(group, Instant::now());
     }
 
     /// Removes the group's failure. Its report is still found by its ID.
     pub(super) fn remove_group(&self, group: GroupId) {
         self.failures.borrow_mut().remove(&group);
+        self.failed_at.borrow_mut().remove(&group);
     }
 
     /// Returns the report of a failed start by the ID that the log and the error page show.
@@ -36,9 +41,11 @@ impl Deployments {
         self.reports.borrow().iter().find(|failure| failure.id == id).cloned()
     }
 
-    /// Returns the ID of the report of the group's last failed start.
-    pub(crate) fn last_error_id(&self, group: GroupId) -> Option<String> {
-        self.failures.borrow().get(&group).map(|(_, failure)| failure.id.clone())
+    /// Returns the report of the group's last failed start, and how long ago it failed.
+    pub(crate) fn last_failure(&self, group: GroupId) -> Option<(Rc<SpawnFailure>, Duration)> {
+        let failure = self.failures.borrow().get(&group).map(|(_, failure)| failure.clone())?;
+        let at = self.failed_at.borrow().get(&group).copied();
+        Some((failure, at.map_or(Duration::ZERO, |at| at.elapsed())))
     }
 
     /// Returns why a process of this version did not start.

@@ -8,6 +8,7 @@ use super::{Dispatcher, Lease, ProcessControl, Refused};
 impl Dispatcher {
     /// Executes the pool's actions. A nested call only adds to the list.
     pub(super) fn execute_actions(&self) {
+        self.report_evictions();
         self.pending.borrow_mut().extend(self.pool.borrow_mut().take_actions());
         if self.pool.borrow_mut().take_sweep_sooner() {
             self.sweep_sooner.notify_one();

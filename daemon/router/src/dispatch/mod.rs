@@ -4,6 +4,7 @@
 //! executed afterwards: a lease that is dropped meanwhile can borrow the pool.
 
 pub(crate) mod deployments;
+mod evictions;
 mod execute;
 mod lease;
 pub(crate) mod out_of_band;
@@ -30,6 +31,7 @@ use super::report::SpawnFailure;
 use super::spawn::hooks::SlowRequest;
 use common::sys::clock;
 use deployments::Deployments;
+use evictions::EvictionLog;
 pub(crate) use lease::Lease;
 use lease::QueueEntry;
 pub(crate) use process_control::ProcessControl;
@@ -61,7 +63,10 @@ pub(crate) struct Dispatcher {
     /// Notified when there is a new process or route, to which periodic checks may apply.
     pub(crate) check_sooner: Notify,
     requests: Cell<usize>,
+    /// Notified when a request waits.
+    pub(crate) queued: Notify,
     pub(crate) deployments: Deployments,
+    evictions: EvictionLog,
 }
 
 impl Dispatcher {
@@ -82,7 +87,9 @@ impl Dispatcher {
             sweep_sooner: Notify::new(),
             check_sooner: Notify::new(),
             requests: Cell::new(0),
+            queued: Notify::new(),
             deployments: Deployments::default(),
+            evictions: EvictionLog::default(),
         })
     }
 
@@ -131,6 +138,7 @@ impl Dispatcher {
         if self.pool.borrow_mut().remove_group(group) {
             self.metrics.borrow_mut().remove(&group);
             self.deployments.remove_group(group);
+            self.evictions.remove_group(group);
             if let Some(control) = self.process_control.get() {
                 control.removed(group);
             }
@@ -142,12 +150,18 @@ impl Dispatcher {
         self.check_sooner.notify_waiters();
     }
 
-    /// Returns the routes of apps whose restart files are checked without a request: those that have processes.
-    pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
+    /// Returns the routes of apps that have processes.
+    pub(crate) fn running(&self) -> Vec<Rc<Route>> {
         let pool = self.pool.borrow();
         let routes = self.routes.borrow();
-        let watched = routes.values().filter(|route| route.settings.router.watch_restart_files);
-        watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
+        routes.values().filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
+    }
+
+    /// Returns the routes of those whose restart files are checked regularly without a request.
+    pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
+        let mut running = self.running();
+        running.retain(|route| route.settings.router.watch_restart_files);
+        running
     }
 
     /// Returns the route that a group's next process is started with.
@@ -187,6 +201,7 @@ impl Dispatcher {
             }
             Checkout::Queued(waiter) => waiter,
         };
+        self.queued.notify_one();
         let (sender, answer) = oneshot::channel();
         self.waiting.borrow_mut().insert(waiter, sender);
         let _entry = QueueEntry { dispatcher: self, group, waiter };

@@ -2,10 +2,13 @@
 //! start at zero with each router.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Upper bounds of a histogram's buckets, in seconds; the last one has none.
 pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Classes of response statuses.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The metrics of one app.
 #[derive(Debug, Default)]
@@ -19,6 +22,10 @@ pub(crate) struct AppMetrics {
     pub(crate) request_time: Histogram,
     /// How long processes took from their start until they were ready.
     pub(crate) spawn_time: Histogram,
+    /// Responses by class of their status: the app's, and the daemon's own pages.
+    responses: [Cell<u64>; CLASSES.len()],
+    /// CPU time of processes, in milliseconds, as far as it was read while they ran.
+    pub(crate) cpu_ms: Cell<u64>,
     /// Processes that did not start.
     pub(crate) spawns_failed: Cell<u64>,
     /// Requests refused because the queue was full.
@@ -31,6 +38,9 @@ pub(crate) struct AppMetrics {
     pub(crate) under_maintenance: Cell<u64>,
     /// Processes that exited unexpectedly.
     pub(crate) crashed: Cell<u64>,
+    /// Processes that ended to make room for other apps, and when the last one did.
+    pub(crate) evicted: Cell<u64>,
+    pub(crate) last_evicted: Cell<Option<Instant>>,
 }
 
 impl AppMetrics {
@@ -42,6 +52,21 @@ impl AppMetrics {
             ("no_process", self.without_process.get()),
             ("maintenance", self.under_maintenance.get()),
         ]
+    }
+}
+
+impl AppMetrics {
+    /// Counts a response with this status.
+    pub(crate) fn count_response(&self, status: u16) {
+        if let Some(counter) = usize::from(status / 100).checked_sub(1).and_then(|at| self.responses.get(at))
+        {
+            count(counter);
+        }
+    }
+
+    /// Returns the number of responses by class.
+    pub(crate) fn responses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CLASSES.into_iter().zip(self.responses.iter().map(Cell::get))
     }
 }
 
@@ -87,6 +112,16 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn responses_are_counted_by_class() {
+        let metrics = AppMetrics::default();
+        [101, 200, 204, 404, 599, 0, 99, 600, 999]
+            .into_iter()
+            .for_each(|status| metrics.count_response(status));
+        let expected = [("1xx", 1), ("2xx", 2), ("3xx", 0), ("4xx", 1), ("5xx", 1)];
+        assert_eq!(metrics.responses().collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn buckets_are_cumulative() {

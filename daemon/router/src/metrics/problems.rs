@@ -78,6 +78,13 @@ impl Problems {
         }
     }
 
+    /// Records a problem that is logged by the caller, or its new description, until [`set`](Self::set) ends it.
+    pub(crate) fn show(&self, problem: Problem, what: String) {
+        let mut all = self.0.borrow_mut();
+        let since = all.get(&problem).map_or_else(Instant::now, |problem| problem.since);
+        all.insert(problem, Ongoing { what, since, occurred: None });
+    }
+
     /// Ends problems that have not occurred for [`QUIET_TIME`]. Must be called regularly.
     pub(crate) fn expire(&self) {
         self.0.borrow_mut().retain(|_, problem| {

@@ -62,7 +62,7 @@ impl Pool {
         for id in starving {
             self.groups[id].expire_backoff(now);
             let backs_off = self.groups[id].not_before.is_some();
-            if self.make_room_for(id) || (!backs_off && self.abandon_newest_start()) {
+            if self.make_room_for(id) || (!backs_off && self.abandon_newest_start(id)) {
                 self.start_process(id, now);
             }
         }
@@ -83,6 +83,7 @@ impl Pool {
         let settled = marked.max_by_key(|(until, other)| (*other == slot, *until));
         if let Some((_, marked)) = settled {
             self.cancel_reclaim(marked);
+            self.evict(slot, None);
         }
         settled.is_some()
     }
@@ -174,7 +175,7 @@ impl Pool {
     }
 
     /// Abandons the newest starting process of the group with the most processes, if the group has others.
-    fn abandon_newest_start(&mut self) -> bool {
+    fn abandon_newest_start(&mut self, id: GroupId) -> bool {
         if self.capacity_used() > self.limits.max_processes {
             return false;
         }
@@ -183,6 +184,7 @@ impl Pool {
         let largest = candidates.max_by_key(|load| load.processes());
         let newest = largest.and_then(|load| load.starting.iter().max().copied());
         if let Some(slot) = newest {
+            self.evict(slot, Some(id));
             self.abandon(slot);
         }
         newest.is_some()
@@ -196,6 +198,7 @@ impl Pool {
             let Some(process) = self.processes.get_mut(&slot) else { continue };
             let id = process.group;
             if draining < (self.limits.max_processes / 4).max(1) {
+                self.evict(slot, None);
                 self.retire(slot);
             } else {
                 process.reclaim_at = Some(now + RECLAIM_RETRY);

@@ -72,7 +72,7 @@ pub(crate) struct Group {
     /// Processes that ask for out-of-band work, in the order of asking, including the one that does it.
     pub(super) out_of_band: Vec<Slot>,
     /// Number of failed starts since the last successful one.
-    pub(super) failures: u32,
+    pub(crate) failures: u32,
     /// No process is started before this time, unless a request needs one.
     pub(super) not_before: Option<Instant>,
     /// Sequence number for groups that wait without any process, in the order in which they began to wait.

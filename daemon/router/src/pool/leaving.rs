@@ -90,6 +90,7 @@ impl Pool {
             let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
             let longest: Option<(&Slot, _)> = idle.min_by_key(|(slot, p)| (p.last_used, **slot));
             let Some((&slot, _)) = longest else { return false };
+            self.evict(slot, Some(id));
             self.retire(slot);
         }
         true

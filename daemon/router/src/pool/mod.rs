@@ -22,6 +22,7 @@ mod restart;
 mod rules;
 #[cfg(test)]
 mod scenarios;
+mod shortage;
 mod transitions;
 mod waited_for;
 
@@ -32,6 +33,7 @@ pub(crate) use group::{Deployment, Group, GroupOptions};
 use groups::Groups;
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
+pub(crate) use shortage::Eviction;
 
 /// Identifies a group for the lifetime of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +105,7 @@ pub(crate) struct Pool {
     next_turn: u64,
     sweep_sooner: bool,
     actions: Vec<Action>,
+    evictions: Vec<Eviction>,
     closing: bool,
     counts: Counts,
 }
@@ -131,6 +134,7 @@ impl Pool {
             next_turn: 0,
             sweep_sooner: false,
             actions: Vec::new(),
+            evictions: Vec::new(),
             closing: false,
             counts: Counts::default(),
         }

@@ -4,4 +4,5 @@ mod failure;
 pub(crate) mod startup_trace;
 
 pub(crate) use failure::{NO_PIPES, SpawnFailure};
+pub(crate) use startup_trace::StepResult;
 pub(super) use startup_trace::{StartupTrace, Step};

@@ -123,6 +123,7 @@ impl Exchange<'_, '_> {
     /// Responds with a page of the daemon.
     async fn send_page(&mut self, page: &Page) -> KeepAlive {
         let document = page.document(self.sent_json);
+        self.metrics.count_response(page.status);
         let NginxConn { frames, head, stream, .. } = &mut *self.nginx;
         let sent = frames.document(head, page.status, &document, self.to_head_request, stream).await;
         if sent.is_err() || write_remaining(self.nginx).await.is_err() {

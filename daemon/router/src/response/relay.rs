@@ -291,6 +291,7 @@ impl Relay {
         self.head_began = None;
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
         self.metrics.response_time.add(took);
+        self.metrics.count_response(head.status);
         Ok(complete)
     }
 

@@ -1,13 +1,17 @@
-//! Checks of `restart.txt` and `always_restart.txt`, made on requests, at most once per throttle interval and app.
+//! Checks of `restart.txt` and `always_restart.txt`: when the supervisor reports a change of their directory, and on
+//! requests, at most once per throttle interval and app, as not every change can be noticed.
 //!
 //! The first check only records the state. Later, another modification time (even an older one) or a new file causes a
 //! restart. A removed file does not, nor does one that reappears with the same modification time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
 use tracing::info;
 
 use crate::app::route::Route;
@@ -21,15 +25,26 @@ use common::link::{Order, RestartFiles};
 pub(crate) struct Restarts {
     throttle: Cell<Duration>,
     seen: RefCell<HashMap<GroupId, Seen>>,
+    /// Directories that have changed and are not checked yet.
+    changed: RefCell<HashSet<PathBuf>>,
+    change: Notify,
     pub(crate) pending: PendingOrders<RestartFiles>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     at: Instant,
-    /// The last modification time of `restart.txt`.
-    mtime: Option<i128>,
+    /// The last modification time of `restart.txt`; the outer `None` until the first check is answered.
+    mtime: Option<Option<i128>>,
     always: bool,
+}
+
+/// What a check is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Request,
+    /// A reported change, or a process that is started without a request.
+    Change,
 }
 
 impl Restarts {
@@ -37,6 +52,8 @@ impl Restarts {
         Self {
             throttle: Cell::new(throttle),
             seen: RefCell::default(),
+            changed: RefCell::default(),
+            change: Notify::new(),
             pending: PendingOrders::new(supervisor),
         }
     }
@@ -54,17 +71,43 @@ impl Restarts {
         if before.as_ref().is_some_and(is_recent) {
             return;
         }
+        self.check_now(route, dispatcher, Cause::Request).await;
+    }
+
+    async fn check_now(&self, route: &Route, dispatcher: &Dispatcher, cause: Cause) {
+        let now = Instant::now();
+        let unknown = Seen { at: now, mtime: None, always: false };
         // Requests that arrive while the supervisor checks proceed with the previous state.
-        let mark = Seen { at: now, ..before.unwrap_or(Seen { at: now, mtime: None, always: false }) };
-        self.seen.borrow_mut().insert(route.group, mark);
+        self.seen.borrow_mut().entry(route.group).or_insert(unknown).at = now;
         let order = |ticket| Order::CheckRestartFiles { ticket, dir: route.restart_dir() };
         let Some(found) = self.pending.result_of(order).await else { return };
-        let mtime = found.restart_mtime.or(mark.mtime);
-        self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
-        if is_wanted(before.map(|b| b.mtime), &found) {
+        // Another check may have been answered meanwhile, whose restart is not repeated.
+        let recorded = self.seen.borrow().get(&route.group).and_then(|seen| seen.mtime);
+        let mtime = found.restart_mtime.or(recorded.flatten());
+        let seen = Seen { at: now, mtime: Some(mtime), always: found.always };
+        self.seen.borrow_mut().insert(route.group, seen);
+        if is_wanted(recorded, &found, cause) {
             info!("app {}: restarting, as its restart files require", route.name);
             dispatcher.restart(route.group, route.settings.restart_how());
         }
+    }
+
+    /// Records that the restart files in this directory may have changed.
+    pub(crate) fn changed(&self, dir: PathBuf) {
+        self.changed.borrow_mut().insert(dir);
+        self.change.notify_one();
+    }
+
+    /// Returns the apps to be checked without a request: those whose files may have changed, and those with processes
+    /// that were never checked.
+    fn take_due(&self, dispatcher: &Dispatcher) -> Vec<Rc<Route>> {
+        let changed = std::mem::take(&mut *self.changed.borrow_mut());
+        let mut running = dispatcher.running();
+        running.retain(|route| {
+            let is_new = !self.seen.borrow().contains_key(&route.group);
+            is_new || (!changed.is_empty() && changed.contains(&route.restart_dir()))
+        });
+        running
     }
 
     /// Removes the state of groups that no longer exist.
@@ -96,10 +139,39 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     }
 }
 
-/// Whether a restart is required; `before` is what the last check recorded, `None` at the first check.
-fn is_wanted(before: Option<Option<i128>>, found: &RestartFiles) -> bool {
+/// Pause between a notification and the checks: `touch` creates a file and then sets its time, which is one restart, and
+/// many processes may become ready at a time.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Checks, until the router ends, the restart files of apps at once when they have changed.
+pub(crate) async fn follow_changes(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
+    loop {
+        // Notifications count from here.
+        let (change, process) = (restarts.change.notified(), dispatcher.check_sooner.notified());
+        let due = restarts.take_due(&dispatcher);
+        if due.is_empty() {
+            tokio::select! {
+                () = change => {}
+                () = process => {}
+            }
+            tokio::time::sleep(SETTLE).await;
+            continue;
+        }
+        for route in due {
+            let (dispatcher, restarts) = (dispatcher.clone(), restarts.clone());
+            // A file system that hangs delays no other app.
+            spawn_local(async move { restarts.check_now(&route, &dispatcher, Cause::Change).await });
+        }
+        tokio::time::sleep(MIN_PAUSE).await;
+    }
+}
+
+/// Whether a restart is required; `before` is what the last check recorded, `None` at the first check. An app that is
+/// restarted for each request is not restarted without one.
+fn is_wanted(before: Option<Option<i128>>, found: &RestartFiles, cause: Cause) -> bool {
     let Some(recorded) = before else { return false };
-    found.always || (found.restart_mtime.is_some() && found.restart_mtime != recorded)
+    (found.always && cause == Cause::Request)
+        || (found.restart_mtime.is_some() && found.restart_mtime != recorded)
 }
 
 #[cfg(test)]
@@ -107,7 +179,14 @@ mod tests {
     use super::*;
 
     fn wanted(before: Option<Option<i128>>, restart_mtime: Option<i128>, always: bool) -> bool {
-        is_wanted(before, &RestartFiles { restart_mtime, always })
+        is_wanted(before, &RestartFiles { restart_mtime, always }, Cause::Request)
+    }
+
+    #[test]
+    fn an_app_that_is_restarted_for_each_request_is_not_restarted_without_one() {
+        let found = RestartFiles { restart_mtime: Some(5), always: true };
+        assert!(!is_wanted(Some(Some(5)), &found, Cause::Change));
+        assert!(is_wanted(Some(Some(4)), &found, Cause::Change));
     }
 
     #[test]

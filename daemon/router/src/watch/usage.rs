@@ -13,6 +13,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::Mutex;
 
 use crate::dispatch::Dispatcher;
+use common::link::ProcessId;
 
 /// How old a displayed value may be.
 const FRESH: Duration = Duration::from_millis(400);
@@ -32,6 +33,8 @@ pub(crate) struct Usage {
 #[derive(Debug, Default)]
 pub(crate) struct Usages {
     seen: RefCell<HashMap<i32, (Instant, Usage)>>,
+    /// The CPU time of each process that its app's metrics contain.
+    counted: RefCell<HashMap<i32, (ProcessId, u64)>>,
     /// Held by the task that reads, while others wait for it.
     turn: Mutex<()>,
 }
@@ -66,7 +69,26 @@ impl Usages {
             }
             tokio::task::yield_now().await;
         }
+        self.add_cpu_time(dispatcher);
         self.seen.borrow_mut().retain(|pid, _| pids.contains(pid));
+    }
+
+    /// Adds the CPU time that processes have used since the last call to the metrics of their apps.
+    fn add_cpu_time(&self, dispatcher: &Dispatcher) {
+        let mut counted = self.counted.borrow_mut();
+        let seen = self.seen.borrow();
+        dispatcher.inspect(|_, workers| {
+            for worker in workers.values() {
+                let pid = worker.record.pid;
+                let Some((_, usage)) = seen.get(&pid) else { continue };
+                // Another process may have got the PID.
+                let (process, before) = counted.insert(pid, (worker.record.process, usage.cpu_ms)).unzip();
+                let before = before.filter(|_| process == Some(worker.record.process)).unwrap_or(0);
+                let total = &dispatcher.metrics(worker.route.group).cpu_ms;
+                total.set(total.get() + usage.cpu_ms.saturating_sub(before));
+            }
+        });
+        counted.retain(|pid, _| seen.contains_key(pid));
     }
 
     /// Returns the usage of a process, from the cache if that is fresh.

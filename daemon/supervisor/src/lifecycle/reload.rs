@@ -4,19 +4,23 @@ use nix::unistd;
 
 use common::config::Options;
 
-/// Reads the command line and the configuration file again. Logs errors, and changes that need a restart.
-pub(crate) fn read_again(current: &Options) -> Option<Options> {
+/// Reads the command line and the configuration file again. Logs errors, and changes that need a restart. The error is
+/// the first of those logged.
+pub(crate) fn read_again(current: &Options) -> Result<Options, String> {
     let read = current.read_again();
     // The daemon keeps no directory from being unmounted.
     if let Err(why) = unistd::chdir("/") {
         tracing::warn!("cannot change the working directory: {why}");
     }
     let options = read.map_err(|mistakes| {
-        mistakes.iter().for_each(|mistake| tracing::error!("the configuration is unchanged: {mistake}"));
+        let reports: Vec<_> =
+            mistakes.iter().map(|mistake| format!("the configuration is unchanged: {mistake}")).collect();
+        reports.iter().for_each(|report| tracing::error!("{report}"));
+        reports.into_iter().next().unwrap_or_default()
     });
-    let options = options.ok()?;
+    let options = options?;
     for key in current.fixed_that_differ(&options) {
         tracing::warn!("{key} has changed, which takes effect when the daemon is restarted");
     }
-    Some(options)
+    Ok(options)
 }

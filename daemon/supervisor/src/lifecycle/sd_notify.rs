@@ -49,6 +49,11 @@ impl ServiceManager {
         self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
+    /// Notifies about the state of the daemon, in one line.
+    pub(crate) fn status(&self, status: &str) {
+        self.send(&[NotifyState::Status(&status.replace('\n', " "))]);
+    }
+
     /// Notifies that the start may take as long as this.
     pub(crate) fn preparing(&self, limit: Duration) {
         let status = NotifyState::Status("running hook programs before the start");

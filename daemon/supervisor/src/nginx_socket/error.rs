@@ -3,13 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::sys::signal;
 use nix::unistd;
+use nix::unistd::Pid;
 
 /// Why the socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SocketError {
     /// Another daemon listens there.
-    #[error("{} is already listening on {}", process(*.1), .0.display())]
+    #[error("{} is already listening on {}{}", process(*.1), .0.display(), remedy(*.1))]
     Live(PathBuf, Option<i32>),
     /// Another daemon holds the lock.
     #[error("another daemon holds {0}")]
@@ -56,7 +59,28 @@ pub(super) fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 }
 
 fn process(pid: Option<i32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("the process with PID {pid}"))
+    match pid {
+        Some(pid) if is_held_by_systemd(pid) => "systemd".to_owned(),
+        Some(pid) => format!("the process with PID {pid}"),
+        None => "another process".to_owned(),
+    }
+}
+
+/// Returns what to do about it.
+fn remedy(pid: Option<i32>) -> &'static str {
+    match pid {
+        Some(pid) if is_held_by_systemd(pid) => {
+            ", for a .socket unit: stop that first (systemctl stop flying-passenger.socket), or start the daemon with \
+             systemctl start flying-passenger"
+        }
+        _ => "",
+    }
+}
+
+/// Whether a socket is kept open by systemd: its listener is PID 1, or a service of a .socket unit that has ended.
+fn is_held_by_systemd(pid: i32) -> bool {
+    let has_ended = || signal::kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH);
+    Path::new("/run/systemd/system").exists() && (pid == 1 || (pid > 1 && has_ended()))
 }
 
 fn list(paths: &[PathBuf]) -> String {

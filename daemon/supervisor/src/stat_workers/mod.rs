@@ -4,6 +4,7 @@
 //! One worker is enough while questions are answered. A worker that hangs is left alone, and meanwhile its question is
 //! known to have no answer; another worker takes the next question.
 
+mod changes;
 mod question;
 mod worker;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::router::outstanding::Share;
+use changes::Changes;
 use common::link::channel::Buffer;
 use common::sys::process::Child;
 pub(super) use question::{Answer, Question};
@@ -86,11 +88,19 @@ pub(super) struct StatWorkers<P, W = Worker> {
     waiting: VecDeque<Task<P>>,
     last: u64,
     buffer: Buffer,
+    /// What the checks of restart files watch.
+    pub(super) changes: Changes,
 }
 
 impl<P, W> Default for StatWorkers<P, W> {
     fn default() -> Self {
-        Self { slots: Vec::new(), waiting: VecDeque::new(), last: 0, buffer: Buffer::default() }
+        Self {
+            slots: Vec::new(),
+            waiting: VecDeque::new(),
+            last: 0,
+            buffer: Buffer::default(),
+            changes: Changes::default(),
+        }
     }
 }
 
@@ -177,8 +187,8 @@ impl<P, W: Work> StatWorkers<P, W> {
                 events.extend(slot.join(task));
                 continue;
             }
-            let slot = match self.free(now) {
-                Ok(Some(slot)) => slot,
+            let at = match self.free(now) {
+                Ok(Some(at)) => at,
                 Ok(None) => {
                     self.waiting.push_front(task);
                     break;
@@ -189,7 +199,9 @@ impl<P, W: Work> StatWorkers<P, W> {
                 }
             };
             // The time limit begins with the check; a worker that cannot be asked has ended, which is detected soon.
-            let asked = slot.worker.ask(&task.question);
+            let inotify = if task.question.watches() { self.changes.instance() } else { None };
+            let slot = &mut self.slots[at];
+            let asked = slot.worker.ask(&task.question, inotify);
             slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
                 slot.worker.dismiss();
@@ -205,11 +217,11 @@ impl<P, W: Work> StatWorkers<P, W> {
         self.slots.iter_mut().find(|slot| slot.task.as_ref().is_some_and(is_same))
     }
 
-    /// Returns a worker without a task; `None` when one will soon be available.
-    fn free(&mut self, now: Instant) -> Result<Option<&mut WorkerSlot<P, W>>, String> {
+    /// Returns the position of a worker without a task; `None` when one will soon be available.
+    fn free(&mut self, now: Instant) -> Result<Option<usize>, String> {
         let is_free = |slot: &WorkerSlot<P, W>| slot.task.is_none() && slot.worker.accepts_questions();
         if let Some(at) = self.slots.iter().position(is_free) {
-            return Ok(self.slots.get_mut(at));
+            return Ok(Some(at));
         }
         let mut tasks = self.slots.iter().filter_map(|slot| slot.task.as_ref());
         if self.slots.len() >= MAX_WORKERS || tasks.any(|task| !task.is_slow(now)) {
@@ -218,7 +230,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         let worker = W::start().map_err(|why| format!("cannot start a stat worker: {why}"))?;
         self.last += 1;
         self.slots.push(WorkerSlot { id: WorkerId(self.last), worker, task: None, hangs: false });
-        Ok(self.slots.last_mut())
+        Ok(Some(self.slots.len() - 1))
     }
 
     fn dismiss_idle(&mut self) {

@@ -16,6 +16,10 @@ const VARIABLE: usize = 96;
 pub(crate) enum PendingAction {
     /// The restart files are reported to the router.
     Restart(Ticket, PathBuf),
+    /// The router is told to check the restart files, if there are any.
+    Recheck(PathBuf),
+    /// Nothing: a watch is no longer needed.
+    Unwatch,
     /// A process is started.
     Spawn(Ticket, Box<SpawnSpec>),
     /// A preloader is ordered to fork.
@@ -29,6 +33,8 @@ impl PendingAction {
     pub(crate) fn bytes(&self) -> usize {
         let own = match self {
             Self::Restart(_, dir) => 2 * dir.as_os_str().len(),
+            Self::Recheck(dir) => 2 * dir.as_os_str().len(),
+            Self::Unwatch => 0,
             Self::Spawn(_, spec) => bytes_of(spec),
             Self::Fork(_, order) => order.handover_data.len(),
             Self::Users(users) => {

@@ -1,6 +1,7 @@
 //! Questions to stat workers and the answers: metadata of apps' files, and users' names. The only file of an app that is
 //! opened is its environment file, with the rights of the app's user.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::super::spawn::{self, Policy, Precheck, Refusal, ResolvedApp, check_users};
 use super::restart_files::{self, RestartFilesCheck};
 use common::config::UserOptions;
+use common::sys::dir_watch;
 
 /// A question to a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Question {
     /// The restart files in this directory.
     RestartFiles(PathBuf),
+    /// No check: removes a watch that a check of restart files has added.
+    Unwatch(i32),
     /// Whether an app is at its configured path, and which user it runs as.
     App(Precheck),
     /// Whether nginx's default user and group can be used.
@@ -25,6 +29,7 @@ pub(crate) enum Question {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     RestartFiles(RestartFilesCheck),
+    Unwatched,
     App(Result<ResolvedApp, Refusal>),
     Users(Result<(), String>),
 }
@@ -36,13 +41,14 @@ impl Question {
             Self::RestartFiles(dir) => dir,
             Self::App(precheck) => precheck.root(),
             Self::Users(..) => Path::new("/etc/passwd"),
+            Self::Unwatch(_) => Path::new("/"),
         }
     }
 
     /// Returns the time limit: a request waits for restart files, and a start may wait for a slow network.
     pub(super) fn timeout(&self) -> Duration {
         match self {
-            Self::RestartFiles(_) => Duration::from_secs(5),
+            Self::RestartFiles(_) | Self::Unwatch(_) => Duration::from_secs(5),
             Self::App(_) | Self::Users(..) => Duration::from_secs(15),
         }
     }
@@ -52,6 +58,7 @@ impl Question {
         let dir = self.dir().display();
         match self {
             Self::RestartFiles(_) => format!("{dir} does not answer: the file system hangs"),
+            Self::Unwatch(_) => "the end of a watch of restart files does not answer".to_owned(),
             Self::Users(users, _) => {
                 let user = &users.default_user;
                 format!("the lookup of user \"{user}\" does not answer: the directory service hangs")
@@ -64,10 +71,20 @@ impl Question {
         }
     }
 
+    /// Whether the worker needs the inotify instance.
+    pub(super) fn watches(&self) -> bool {
+        matches!(self, Self::RestartFiles(_) | Self::Unwatch(_))
+    }
+
     /// Performs the check. On a file system that hangs, it blocks as long as the file system hangs.
-    pub(super) fn answer(&self) -> Answer {
+    /// `inotify` is the supervisor's instance, to which watches are added.
+    pub(super) fn answer(&self, inotify: Option<OwnedFd>) -> Answer {
         match self {
-            Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::check(dir)),
+            Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::check(dir, inotify.as_ref())),
+            Self::Unwatch(watch) => {
+                inotify.iter().for_each(|inotify| dir_watch::remove(inotify, *watch));
+                Answer::Unwatched
+            }
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
             Self::App(precheck) => Answer::App(spawn::answer(precheck)),
         }

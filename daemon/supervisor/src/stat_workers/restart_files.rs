@@ -3,6 +3,7 @@
 //! No file is opened and no symlink at the end of the path is followed. A directory is used only when its owner or its
 //! group, other than root, can reach it: otherwise the router could detect directories that only root sees.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -11,9 +12,14 @@ use nix::sys::stat::{self, FileStat, Mode};
 use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::changes;
 use common::link::RestartFiles;
+use common::sys::dir_watch;
 use common::sys::identity::{Identity, with_file_rights_of};
 
+/// The files' names.
+const RESTART: &str = "restart.txt";
+const ALWAYS_RESTART: &str = "always_restart.txt";
 /// Used in place of root.
 const NOBODY: u32 = 65534;
 const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false };
@@ -25,26 +31,100 @@ pub(crate) struct RestartFilesCheck {
     pub(crate) found: RestartFiles,
     /// Whether files are ignored because only root can reach their directory.
     pub(crate) withheld: bool,
+    /// The watches by which changes are noticed; an error when there are none left.
+    pub(crate) watched: Result<Vec<Watched>, String>,
+}
+
+/// A watch of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watched {
+    /// Its number in the supervisor's inotify instance.
+    pub(crate) number: i32,
+    /// The user to whom the directory belongs.
+    pub(crate) owner: u32,
+    /// What is watched for.
+    pub(crate) names: Names,
+}
+
+/// The names in a watched directory that matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Names {
+    /// Those of the restart files.
+    Files,
+    /// That of the directory of restart files, or of a symbolic link above it.
+    Entry(OsString),
+}
+
+impl Names {
+    /// Whether this name matters.
+    pub(crate) fn contain(&self, name: &OsStr) -> bool {
+        match self {
+            Self::Files => name == RESTART || name == ALWAYS_RESTART,
+            Self::Entry(entry) => name == entry,
+        }
+    }
 }
 
 impl Default for RestartFilesCheck {
     fn default() -> Self {
-        Self { found: NOTHING, withheld: false }
+        Self { found: NOTHING, withheld: false, watched: Ok(Vec::new()) }
     }
 }
 
-/// Returns the restart files in `dir`. What cannot be checked is treated as absent.
-pub(super) fn check(dir: &Path) -> RestartFilesCheck {
-    let Some((directory, status)) = enter(dir) else { return RestartFilesCheck::default() };
+/// Returns the restart files in `dir`, and watches it for changes. What cannot be checked is treated as absent.
+pub(super) fn check(dir: &Path, inotify: Option<&OwnedFd>) -> RestartFilesCheck {
+    // What changes after this is reported, and what has changed before is found below.
+    let watched = inotify.map_or_else(|| Ok(Vec::new()), |inotify| watch_all(dir, inotify));
+    let nothing = RestartFilesCheck { watched: watched.clone(), ..Default::default() };
+    let Some((directory, status)) = enter(dir) else { return nothing };
     let found = RestartFiles {
-        restart_mtime: metadata(&directory, "restart.txt").map(|found| mtime(&found)),
-        always: metadata(&directory, "always_restart.txt").is_some(),
+        restart_mtime: metadata(&directory, RESTART).map(|found| mtime(&found)),
+        always: metadata(&directory, ALWAYS_RESTART).is_some(),
     };
-    if !unistd::geteuid().is_root() || is_within_reach(dir, &status) {
-        RestartFilesCheck { found, withheld: false }
+    if is_usable(dir, &status) {
+        RestartFilesCheck { found, ..nothing }
     } else {
-        RestartFilesCheck { found: NOTHING, withheld: found != NOTHING }
+        RestartFilesCheck { withheld: found != NOTHING, ..nothing }
     }
+}
+
+/// Watches the directory or, as long as it does not exist, the one in which it is made. An app's directory that is a
+/// symbolic link, as deployment tools replace it, is watched as well.
+fn watch_all(dir: &Path, inotify: &OwnedFd) -> Result<Vec<Watched>, String> {
+    let mut watched = Vec::new();
+    match watch(dir, Names::Files, inotify)? {
+        Some(one) => watched.push(one),
+        None => watched.extend(watch_entry(dir, inotify)?),
+    }
+    if let Some(app) = dir.parent().filter(|app| app.is_symlink()) {
+        watched.extend(watch_entry(app, inotify)?);
+    }
+    Ok(watched)
+}
+
+/// Watches the directory that contains this one.
+fn watch_entry(dir: &Path, inotify: &OwnedFd) -> Result<Option<Watched>, String> {
+    match (dir.parent(), dir.file_name()) {
+        (Some(parent), Some(name)) => watch(parent, Names::Entry(name.to_owned()), inotify),
+        _ => Ok(None),
+    }
+}
+
+/// Watches a directory, if it can be; an error when there are no watches left.
+fn watch(dir: &Path, names: Names, inotify: &OwnedFd) -> Result<Option<Watched>, String> {
+    let Some((directory, status)) = enter(dir).filter(|(_, status)| is_usable(dir, status)) else {
+        return Ok(None);
+    };
+    match dir_watch::add(inotify, &directory) {
+        Ok(number) => Ok(Some(Watched { number, owner: status.st_uid, names })),
+        Err(why) if changes::are_used_up(&why) => Err(why.to_string()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether what is in the directory may be reported.
+fn is_usable(dir: &Path, status: &FileStat) -> bool {
+    !unistd::geteuid().is_root() || is_within_reach(dir, status)
 }
 
 /// Returns a warning about files that are ignored because only root can reach their directory.
@@ -94,18 +174,18 @@ mod tests {
     fn returns_the_mtime_of_one_file_and_the_presence_of_the_other() {
         let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        assert_eq!(check(&dir), RestartFilesCheck::default());
+        assert_eq!(check(&dir, None), RestartFilesCheck::default());
 
         let file = File::create(dir.join("restart.txt")).unwrap();
         file.set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 5)).unwrap();
         std::os::unix::fs::symlink("/nonexistent", dir.join("always_restart.txt")).unwrap();
         let found = RestartFiles { restart_mtime: Some(1_700_000_000_000_000_005), always: true };
-        assert_eq!(check(&dir), RestartFilesCheck { found, withheld: false });
+        assert_eq!(check(&dir, None), RestartFilesCheck { found, ..Default::default() });
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_relative_directory_has_no_restart_files() {
-        assert_eq!(check(Path::new("tmp")), RestartFilesCheck::default());
+        assert_eq!(check(Path::new("tmp"), None), RestartFilesCheck::default());
     }
 }

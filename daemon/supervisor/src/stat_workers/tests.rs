@@ -20,7 +20,7 @@ impl Work for Fake {
         Ok(Self::default())
     }
 
-    fn ask(&self, _: &Question) -> io::Result<()> {
+    fn ask(&self, _: &Question, _: Option<BorrowedFd<'_>>) -> io::Result<()> {
         assert!(!self.asked.replace(true), "one question at a time");
         Ok(())
     }

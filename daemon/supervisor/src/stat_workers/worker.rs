@@ -10,14 +10,14 @@ use nix::sys::signal::Signal;
 use super::question::{Answer, Question};
 use common::link::channel::{Buffer, Channel};
 use common::sys::process::{self, Child};
-use common::sys::{descriptors, signals};
+use common::sys::{descriptors, signals, title};
 
 /// The supervisor's operations on a worker.
 pub(crate) trait Work: Sized {
     /// Starts a worker.
     fn start() -> io::Result<Self>;
-    /// Sends it a question; it can have one at a time.
-    fn ask(&self, question: &Question) -> io::Result<()>;
+    /// Sends it a question, with the inotify instance if it needs that; it can have one at a time.
+    fn ask(&self, question: &Question, inotify: Option<BorrowedFd<'_>>) -> io::Result<()>;
     /// Returns its answer, if it has arrived.
     fn receive(&mut self, buffer: &mut Buffer) -> Option<Answer>;
     /// Whether it can be asked.
@@ -43,9 +43,9 @@ impl Work for Worker {
         Ok(Self { child, channel: Some(ours) })
     }
 
-    fn ask(&self, question: &Question) -> io::Result<()> {
+    fn ask(&self, question: &Question, inotify: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let channel = self.channel.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        channel.send(question, &[])
+        channel.send(question, inotify.as_slice())
     }
 
     fn receive(&mut self, buffer: &mut Buffer) -> Option<Answer> {
@@ -91,7 +91,7 @@ impl Worker {
 
 /// Runs the worker. It holds no socket and no pipe of the daemon's, however long it hangs.
 fn work(channel: Channel) -> io::Result<()> {
-    prctl::set_name(c"flying-stat")?;
+    title::set_title(c"flying-stat")?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     signals::reset()?;
     descriptors::close_standard_ones()?;
@@ -100,7 +100,7 @@ fn work(channel: Channel) -> io::Result<()> {
     loop {
         poll::poll(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
         match channel.recv::<Question>(&mut buffer)? {
-            Some((question, _descriptors)) => channel.send(&question.answer(), &[])?,
+            Some((question, mut inotify)) => channel.send(&question.answer(inotify.pop()), &[])?,
             None => return Ok(()),
         }
     }

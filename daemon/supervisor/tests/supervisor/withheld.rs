@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     as_root("restart_files_where_only_root_can_look_are_withheld", restart_files_are_withheld),
     as_root("restart_files_tell_nothing_about_other_directories", no_other_directories),
     as_root("restart_files_of_private_apps_are_seen", restart_files_of_private_apps_are_seen),
+    as_root("changes_tell_nothing_but_restart_files", changes_tell_nothing_but_restart_files),
 ];
 
 const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false };
@@ -149,5 +150,38 @@ fn restart_files_of_private_apps_are_seen() {
         let tmp = directory(root.join("tmp"), mode, owner);
         file(tmp.join("restart.txt"), 0);
         assert!(look(&mut daemon, &tmp).restart_mtime.is_some(), "{}", tmp.display());
+    }
+}
+
+fn changed(daemon: &mut Daemon) -> PathBuf {
+    daemon.notice(|notice| match notice {
+        Notice::RestartFilesChanged { dir } => Some(dir.clone()),
+        _ => None,
+    })
+}
+
+/// A router may name any directory: it learns of those that appear only by restart files in them.
+fn changes_tell_nothing_but_restart_files() {
+    let mut daemon = Daemon::start();
+    let home = directory(daemon.dir().join("home"), 0o700, (5, 60));
+    let closed = directory(daemon.dir().join("closed"), 0o700, (0, 0));
+    let of_root = directory(closed.join("tmp"), 0o755, (0, 0));
+    let known = directory(home.join("known"), 0o700, (5, 60));
+    let secret = home.join("secret");
+    for dir in [&secret, &known, &of_root] {
+        assert_eq!(look(&mut daemon, dir), NOTHING);
+    }
+    directory(secret.clone(), 0o700, (5, 60));
+    file(of_root.join("restart.txt"), 0);
+    file(known.join("other.txt"), 5);
+    file(known.join("restart.txt"), 5);
+    assert_eq!(changed(&mut daemon), known, "nothing was reported before");
+    file(secret.join("restart.txt"), 5);
+    loop {
+        match changed(&mut daemon) {
+            dir if dir == secret => return,
+            // The same file may be reported twice: it was created, and then given to its owner.
+            dir => assert_eq!(dir, known),
+        }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::client::Client;
 use crate::{instances, list};
 use common::config::UserOptions;
+use common::secrets::HIDDEN;
 
 /// A running daemon.
 #[derive(Debug)]
@@ -90,7 +91,8 @@ fn known_app(pool: &Json, root: &Path, app_env: Option<&str>) -> Option<KnownApp
     })?;
     let text = |name: &str| group[name].as_str().unwrap_or_default().to_owned();
     let kind = kind(&text("app_type"))?;
-    let settings = settings(group, "settings");
+    let mut settings = settings(group, "settings");
+    drop_hidden(&mut settings);
     Some(KnownApp { group: text("name"), kind, start_command: text("start_command"), settings })
 }
 
@@ -103,6 +105,22 @@ fn settings(json: &Json, key: &str) -> Settings {
         }
     }
     settings
+}
+
+/// Removes the variables whose values this caller may not see, and says so.
+fn drop_hidden(settings: &mut Settings) {
+    let Some(Value::Map(pairs)) = settings.get("env_var") else { return };
+    let is_hidden = |(_, value): &&(String, String)| value.contains(HIDDEN);
+    let hidden: Vec<_> = pairs.iter().filter(is_hidden).map(|(name, _)| name.clone()).collect();
+    if hidden.is_empty() {
+        return;
+    }
+    let seen = pairs.iter().filter(|pair| !is_hidden(pair)).cloned().collect();
+    settings.set("env_var", Value::Map(seen));
+    eprintln!(
+        "These variables of nginx.conf are secret and not set here: {}. Set them with --env, or run the command as root.",
+        hidden.join(", ")
+    );
 }
 
 /// Compares paths; a deployment's `current` may be a link that nginx follows or not.
@@ -175,6 +193,17 @@ mod tests {
             found("/srv/shop", Some("staging")).is_some() && found("/srv/shop", Some("production")).is_none()
         );
         assert!(found("/srv/shop/sub", None).is_none());
+    }
+
+    #[test]
+    fn a_hidden_value_is_not_used() {
+        let pool = json!({ "groups": [{
+            "name": "shop", "app_root": "/srv/shop", "app_type": "wsgi", "environment": "production",
+            "settings": [{ "name": "env_var", "value": [["A", "1"], ["DB_PASS", "[hidden]"], ["DB", "x://[hidden]@y"]] }],
+        }] });
+        let app = known_app(&pool, Path::new("/srv/shop"), None).unwrap();
+        let expected = Value::Map(vec![("A".into(), "1".into())]);
+        assert_eq!(app.settings.get("env_var"), Some(&expected));
     }
 
     #[test]

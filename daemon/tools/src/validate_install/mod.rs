@@ -3,9 +3,12 @@
 
 mod daemons;
 mod module;
+mod nginx_conf;
 mod programs;
+mod sites;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -25,6 +28,9 @@ pub(crate) struct ValidateInstall {
     /// Omit the summary
     #[arg(long)]
     no_summary: bool,
+    /// Configuration file of nginx to check [default: that of the installed nginx]
+    #[arg(long, value_name = "FILE")]
+    nginx_conf: Option<PathBuf>,
 }
 
 /// The result of a check.
@@ -56,6 +62,9 @@ const CHECKS: [Check; 10] = [
     ("whether running daemons are of this release", daemons::are_of_this_release),
 ];
 
+/// The last check, of nginx's configuration.
+const SITES: &str = "whether the sites of nginx's configuration reach a daemon";
+
 /// The exit status when there are warnings but no failures.
 const WARNED: u8 = 2;
 
@@ -65,8 +74,9 @@ impl ValidateInstall {
         let installation = Installation::of_this_program()?;
         let color = std::io::stdout().is_terminal() && !self.no_colors;
         let (mut failures, mut warnings) = (0, 0);
-        for (what, check) in CHECKS {
-            let verdict = check(&installation);
+        let checks = CHECKS.into_iter().map(|(what, check)| (what, check(&installation)));
+        let of_sites = || sites::reach_a_daemon(self.nginx_conf.as_deref());
+        for (what, verdict) in checks.chain(std::iter::once_with(|| (SITES, of_sites()))) {
             show(what, &verdict, color);
             failures += u32::from(matches!(verdict, Verdict::Failed(_)));
             warnings += u32::from(matches!(verdict, Verdict::Warned(_)));

@@ -12,6 +12,11 @@ use crate::temp_dir::TempDir;
 /// Directories of nginx that may be missing in an ordinary user's PATH.
 const USUAL_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin"];
 
+/// What to do when the module and nginx do not match.
+const REMEDY: &str = "A module works only with the nginx for which it was built: rebuild it for this nginx \
+(docs/NGINX-VERSIONS.md).\nUntil then the sites can be served without the module, by \"proxy_pass\" to flying-passenger-gate: \
+docs/FALLBACK.md has the two lines.";
+
 /// Checks that the file exists.
 pub(super) fn exists(installation: &Installation) -> Verdict {
     let module = installation.module();
@@ -38,11 +43,7 @@ pub(super) fn loads(installation: &Installation) -> Verdict {
     match test(&nginx, &module) {
         Ok(true) => Verdict::Ok(format!("{} loads it", nginx.display())),
         Ok(false) => Verdict::Failed("nginx does not load it, and reports no reason.".to_owned()),
-        Err(err) => Verdict::Failed(format!(
-            "{} does not load it:\n{err}\nA module works only with the nginx for which it was built: rebuild it for \
-             this nginx (docs/NGINX-VERSIONS.md).",
-            nginx.display()
-        )),
+        Err(err) => Verdict::Failed(format!("{} does not load it:\n{err}\n{REMEDY}", nginx.display())),
     }
 }
 
@@ -68,7 +69,8 @@ fn test(nginx: &Path, module: &Path) -> Result<bool, String> {
     }
 }
 
-fn nginx() -> Option<PathBuf> {
+/// Returns the installed nginx.
+pub(super) fn nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(USUAL_DIRECTORIES.map(PathBuf::from));
     directories.map(|dir| dir.join("nginx")).find(|nginx| nginx.is_file())

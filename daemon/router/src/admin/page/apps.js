@@ -27,6 +27,7 @@ class AppPanel {
     if (this.charts) return;
     this.facts = make("p", "facts");
     this.failures = make("ul", "failures");
+    this.lastError = new LastError();
     this.charts = [
       new Chart("Requests/s", "rate", [""]),
       new Chart("Queue", "count", [""]),
@@ -37,12 +38,14 @@ class AppPanel {
     charts.append(...this.charts.map((chart) => chart.element));
     this.processes = new Table(`Processes of ${this.name}`, processColumns(this.history));
     this.noProcess = make("p", "empty", "No process is running. The next request starts one.");
-    this.element.append(this.failures, charts, this.processes.element, this.noProcess, this.facts);
+    this.element.append(this.failures, this.lastError.element, charts, this.processes.element, this.noProcess, this.facts);
   }
 
   show(app, bounds) {
     this.app = app;
     this.bounds = bounds;
+    this.urgency = urgency(app, this.history.recentFailures());
+    setClasses(this.element, `panel app ${["", "recent", "failing"][this.urgency]}`.trim());
     fillChildren(
       this.badges,
       badges(app),
@@ -68,6 +71,7 @@ class AppPanel {
     const { app, history } = this;
     setText(this.facts, facts(app));
     fillChildren(this.failures, failures(app), () => make("li"), setText);
+    this.lastError.show(app.last_error);
     setClasses(this.failures, history.recentFailures() > 0 ? "failures recent" : "failures");
     this.processes.show(app.processes, (process) => (process.state === "serving" ? "" : "leaving"));
     this.processes.element.hidden = app.processes.length === 0;
@@ -120,11 +124,13 @@ function fillState(cell, process) {
 /** Returns badges for the current state of an application. */
 function badges(app) {
   const all = [];
+  if (app.failing_starts > 0) all.push(failingBadge(app));
   if (app.mode === "paused") all.push(["paused: requests wait", "slow"]);
   if (app.mode === "maintenance") all.push(["under maintenance", "slow"]);
   if (app.spawning > 0) all.push([`${plural(app.spawning, "process starting", "processes starting")}`, "info"]);
   if (app.deployment === "rolling") all.push(["restarting one by one", "info"]);
   if (app.deployment === "resisting") all.push(["new version failed to start: the old one serves", "hangs"]);
+  if (isBelowMinimum(app)) all.push([`fewer than passenger_min_instances ${app.min_instances}: the pool is full`, "slow"]);
   if (app.queue > 0) all.push([`${app.queue} queued`, "slow"]);
   return all;
 }
@@ -138,9 +144,8 @@ function facts(app) {
 function failures(app) {
   const all = [];
   const add = (count, one, many, more = "") => count > 0 && all.push(`${plural(count, one, many)}${more}`);
-  const report = app.last_error_id ? `; the last one: passenger-config spawn-error ${app.last_error_id}` : "";
   const { queue_full: full, queued_too_long: late, no_process: none } = app.rejected;
-  add(app.spawn_failures, "process failed to start", "processes failed to start", report);
+  add(app.spawn_failures, "process failed to start", "processes failed to start");
   add(app.crashes, "process crashed", "processes crashed");
   add(
     full,
@@ -155,11 +160,12 @@ function failures(app) {
     ": maximum time in the queue exceeded",
   );
   add(none, "request failed", "requests failed", ": no process started");
+  add(app.evictions, "process ended", "processes ended", ": other applications needed room (max_pool_size)");
   add(app.rejected.maintenance, "request was refused", "requests were refused", ": maintenance");
   return all;
 }
 
-/** Shows all applications in order; removes those that no longer exist. */
+/** Shows all applications, the most urgent first; removes those that no longer exist. */
 function showApps(status, now) {
   const router = { generation: status.router_generation, ms: status.router_ms };
   const names = new Set(status.apps.map((app) => app.name));
@@ -169,12 +175,17 @@ function showApps(status, now) {
       panels.delete(name);
     }
   }
-  status.apps.forEach((app, at) => {
+  const shown = status.apps.map((app) => {
     const panel = panelOf(app.name, status.apps.length <= MANY);
-    if (byId("apps").children[at] !== panel.element)
-      byId("apps").insertBefore(panel.element, byId("apps").children[at]);
     panel.history.add(now, router, app, status.apps.length);
     panel.show(app, status.bounds);
+    return panel;
+  });
+  // The sort is stable: applications of the same urgency stay in the daemon's order.
+  shown.sort((one, other) => other.urgency - one.urgency);
+  shown.forEach((panel, at) => {
+    if (byId("apps").children[at] !== panel.element)
+      byId("apps").insertBefore(panel.element, byId("apps").children[at]);
   });
   byId("no-app").hidden = names.size > 0;
   byId("filter-label").hidden = names.size <= MANY;

@@ -2,6 +2,7 @@
 //! cumulative; the page computes rates from differences. App settings are left out, since some are secrets.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,7 +11,9 @@ use super::super::requests;
 use crate::admin::caller::Caller;
 use crate::metrics::active_requests::{Phase, RequestSnapshot};
 use crate::metrics::counters::{BOUNDS, Histogram};
+use crate::metrics::problems::CurrentProblem;
 use crate::pool::GroupId;
+use crate::report::{SpawnFailure, StepResult};
 use crate::state::RouterState;
 
 /// Maximum number of requests listed of each kind. A longer list is not useful, and would make the document too large.
@@ -27,6 +30,8 @@ pub(super) struct Data {
     router_ms: u64,
     max_pool_size: usize,
     capacity_used: usize,
+    /// Current problems of the daemon itself.
+    problems: Vec<CurrentProblem>,
     /// The upper bounds of `cumulative`, in seconds.
     bounds: &'static [f64],
     apps: Vec<AppView>,
@@ -47,9 +52,24 @@ struct AppView {
     spawn_failures: u64,
     /// The report of the last failed start.
     last_error_id: Option<String>,
+    /// The parts of this report that contain no text of the app, which may be secret.
+    last_error: Option<ErrorView>,
     crashes: u64,
     /// Requests without a response of the app, by reason.
     rejected: BTreeMap<&'static str, u64>,
+}
+
+/// A failed start.
+#[derive(Debug, Serialize)]
+struct ErrorView {
+    id: String,
+    /// Seconds since it failed.
+    seconds: u64,
+    steps: Vec<StepResult>,
+    pid: Option<i32>,
+    /// How its process ended.
+    end: Option<String>,
+    user: Option<String>,
 }
 
 /// A histogram.
@@ -93,6 +113,7 @@ impl Data {
             router_ms: u64::try_from(router.page_cache.uptime().as_millis()).unwrap_or(u64::MAX),
             max_pool_size: snapshot.max_pool_size,
             capacity_used: snapshot.capacity_used,
+            problems: snapshot.problems,
             bounds: &BOUNDS,
             apps: groups.map(|(group, id)| AppView::of(router, group, id)).collect(),
             requests: RequestsView { waiting: Share::of(waiting), responding: Share::of(responding) },
@@ -103,15 +124,32 @@ impl Data {
 impl AppView {
     fn of(router: &RouterState, group: GroupView, id: GroupId) -> Self {
         let metrics = router.dispatcher.metrics(id);
+        let last_failure = router.dispatcher.deployments.last_failure(id);
+        let last_error = last_failure.map(|(failure, ago)| ErrorView::of(&failure, ago));
         Self {
             group,
             finished: metrics.request_time.count(),
             response_time: HistogramView::of(&metrics.response_time),
             queue_time: HistogramView::of(&metrics.queue_time),
             spawn_failures: metrics.spawns_failed.get(),
-            last_error_id: router.dispatcher.deployments.last_error_id(id),
+            last_error_id: last_error.as_ref().map(|error| error.id.clone()),
+            last_error,
             crashes: metrics.crashed.get(),
             rejected: metrics.rejections().into(),
+        }
+    }
+}
+
+impl ErrorView {
+    fn of(failure: &SpawnFailure, ago: Duration) -> Self {
+        let (pid, end) = failure.process.clone().unzip();
+        Self {
+            id: failure.id.clone(),
+            seconds: ago.as_secs(),
+            steps: failure.steps.clone(),
+            pid,
+            end: end.flatten(),
+            user: failure.user.as_ref().map(|user| user.name.clone()),
         }
     }
 }

@@ -54,11 +54,14 @@ function show(status) {
   setState("live", "Live");
   byId("alarm").hidden = true;
   byId("main").hidden = false;
+  showProblems(status.problems);
   showApps(status, now);
   showRequests(status.requests);
   showOverview({ ...status, ...sums(status) });
   const oldest = status.requests.waiting.oldest.filter((request) => request.age_ms >= HANGS).length;
-  document.title = oldest > 0 ? `(${oldest} hang) Flying Passenger` : "Flying Passenger";
+  const failing = status.apps.filter(cannotStart).length;
+  const alarms = [oldest > 0 && `${oldest} hang`, failing > 0 && `${failing} cannot start`].filter(Boolean);
+  document.title = alarms.length > 0 ? `(${alarms.join(", ")}) Flying Passenger` : "Flying Passenger";
   setText(byId("instance"), `instance ${status.instance}, version ${status.version}`);
   setText(byId("updated"), `as of ${clock(lastResponse)}`);
   setText(

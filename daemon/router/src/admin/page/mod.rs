@@ -18,6 +18,7 @@ const SCRIPT: &str = concat!(
     include_str!("chart.js"),
     include_str!("requests.js"),
     include_str!("overview.js"),
+    include_str!("failing.js"),
     include_str!("apps.js"),
     include_str!("live.js"),
 );

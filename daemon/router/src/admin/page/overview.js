@@ -11,18 +11,28 @@ const TILES = [
 
 const tiles = TILES.map(({ name, show }) => {
   const tile = make("div", "tile");
-  const [value, note] = [make("dd", "tile-value"), make("dd", "tile-note")];
+  const [value, note, link] = [make("dd", "tile-value"), make("dd", "tile-note"), make("a")];
+  link.href = "#apps";
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    openApp(link.dataset.app);
+  });
+  const text = make("span");
+  note.append(text, link);
   tile.append(make("dt", "", name), value, note);
   byId("tiles").append(tile);
-  return { tile, value, note, show };
+  return { tile, value, text, link, show };
 });
 
 /** `status` is the daemon's data with the sums over its applications. */
 function showOverview(status) {
-  for (const { tile, value, note, show } of tiles) {
+  for (const { tile, value, text, link, show } of tiles) {
     const shown = show(status);
     setText(value, shown.value);
-    setText(note, shown.note ?? "");
+    setText(text, shown.note ?? "");
+    setText(link, shown.link ?? "");
+    link.hidden = !shown.link;
+    link.dataset.app = shown.app ?? "";
     setClasses(tile, `tile ${shown.classes ?? ""}`);
   }
 }
@@ -46,8 +56,17 @@ function showCapacity({ capacity_used: used, max_pool_size: most }) {
   };
 }
 
-function showFailures({ failures, recentFailures, router_ms: since }) {
-  const note =
-    recentFailures > 0 ? `${recentFailures} in the last minute` : `in the last ${wholeDuration(since / 1000)}`;
-  return { value: failures.toLocaleString("en"), note, classes: recentFailures > 0 ? "hangs" : "" };
+function showFailures({ apps, failures, recentFailures, router_ms: since }) {
+  const value = failures.toLocaleString("en");
+  const urgent = [...panels.values()].filter((panel) => panel.urgency > 0);
+  urgent.sort((one, other) => other.urgency - one.urgency);
+  const failing = apps.filter((app) => app.failing_starts > 0).length;
+  if (failing > 0) {
+    const link = `${plural(failing, "app fails", "apps fail")} to start`;
+    return { value, link, app: urgent[0]?.name, classes: "hangs" };
+  }
+  if (recentFailures > 0) {
+    return { value, link: `${recentFailures} in the last minute`, app: urgent[0]?.name, classes: "hangs" };
+  }
+  return { value, note: `in the last ${wholeDuration(since / 1000)}` };
 }

@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 64 * 1024;
 const WRITABLE: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 /// Names and values, in the order of the file.
-pub type Variables = Vec<(String, String)>;
+pub(crate) type Variables = Vec<(String, String)>;
 
 /// The environment file of an app as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
