@@ -96,7 +96,7 @@ pub fn debian_packages(directory: &Path) -> [PathBuf; 2] {
     let output = Command::new(paths::workspace().join("packaging/deb/build.sh")).arg(directory).output();
     let output = output.expect("build.sh cannot be run");
     assert!(output.status.success(), "no packages: {}", String::from_utf8_lossy(&output.stderr));
-    ["flying-passenger_", "libnginx-mod-http-passenger_"].map(|name| {
+    ["flying-passenger_", "libnginx-mod-http-flying-passenger_"].map(|name| {
         let mut all = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let found = all.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(name));
         found.unwrap_or_else(|| panic!("there is no package {name}"))

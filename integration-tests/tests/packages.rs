@@ -67,10 +67,10 @@ fn packages_install_into_a_clean_debian_and_purge_completely() {
         machine.sh(&format!("{program} --version; {program} --help"));
     }
     machine.sh("rm /etc/nginx/conf.d/shop.conf; rm -r /srv/shop");
-    machine.sh("dpkg -r libnginx-mod-http-passenger flying-passenger");
+    machine.sh("dpkg -r libnginx-mod-http-flying-passenger flying-passenger");
     let conffile = "/etc/flying-passenger/flying-passenger.toml";
     assert_eq!(machine.sh(&format!("ls {conffile}")).trim(), conffile, "removal keeps the configuration");
-    machine.sh("dpkg -P libnginx-mod-http-passenger flying-passenger");
+    machine.sh("dpkg -P libnginx-mod-http-flying-passenger flying-passenger");
     eventually("nginx is as before", || {
         machine.run("nginx -t && systemctl -q is-active nginx").status.success()
     });
@@ -88,11 +88,11 @@ fn a_changed_configuration_survives_upgrade_and_reinstallation() {
     };
     machine.sh("dpkg -i /root/daemon.deb /root/module.deb");
     machine.sh("echo '# mine' >> /etc/flying-passenger/flying-passenger.toml");
-    machine.sh("rm /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("rm /etc/nginx/modules-enabled/50-mod-http-flying-passenger.conf");
     machine.sh("systemctl disable -q --now flying-passenger.service");
     machine.sh("dpkg -i --force-confold /root/daemon.deb /root/module.deb");
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
-    machine.sh("! test -e /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("! test -e /etc/nginx/modules-enabled/50-mod-http-flying-passenger.conf");
     machine.sh("! systemctl -q is-enabled flying-passenger.service");
     machine.sh("dpkg -r flying-passenger; dpkg -i /root/daemon.deb");
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));

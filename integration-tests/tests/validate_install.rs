@@ -118,7 +118,7 @@ fn errors_of_nginx_about_the_module_are_reported() {
         .unwrap();
     installed.finds("whether nginx loads the module... ✗", "invalid ELF header");
     fs::remove_file(&module).unwrap();
-    installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-passenger");
+    installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-flying-passenger");
 }
 
 #[test]
