@@ -74,6 +74,7 @@ mod oracle;
 mod out_of_band;
 mod owners;
 mod packages;
+mod packages_conflicts;
 mod pool;
 mod pool_crash;
 mod pre_start;

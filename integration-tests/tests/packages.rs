@@ -6,7 +6,7 @@ use test_support::{Systemd, TestDir, clean_debian, debian_packages, eventually, 
 
 use crate::systemd::can_boot;
 
-const SITE: &str = "server {
+pub(crate) const SITE: &str = "server {
     listen 127.0.0.1:8080;
     root /srv/shop/public;
     passenger_enabled on;
@@ -14,7 +14,7 @@ const SITE: &str = "server {
 passenger_fly_with /run/flying-passenger.sock;
 ";
 
-const APP: &str = "import os
+pub(crate) const APP: &str = "import os
 
 def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
@@ -22,7 +22,7 @@ def application(environ, start_response):
 ";
 
 /// A clean machine with the packages beside it, not installed.
-fn machine(test: &str) -> Option<(Systemd, TestDir)> {
+pub(crate) fn machine(test: &str) -> Option<(Systemd, TestDir)> {
     if !can_boot(test) {
         return None;
     }
@@ -38,6 +38,21 @@ fn machine(test: &str) -> Option<(Systemd, TestDir)> {
         systemd.write(&format!("/root/{name}.deb"), &std::fs::read(package).unwrap());
     }
     Some((systemd, test_dir))
+}
+
+/// Lets apt know the packages in /root/repo, and nothing else.
+pub(crate) fn local_repository(machine: &Systemd) {
+    machine.sh("cd /root/repo
+        for deb in *.deb; do
+            dpkg-deb -f \"$deb\"
+            echo \"Filename: ./$deb\"
+            echo \"Size: $(stat -c %s \"$deb\")\"
+            printf 'SHA256: %s\\n\\n' \"$(sha256sum < \"$deb\" | cut -d ' ' -f 1)\"
+        done > Packages
+        rm -f /etc/apt/sources.list.d/*
+        echo 'deb [trusted=yes] file:/root/repo ./' > /etc/apt/sources.list
+        chmod a+rx /root
+        apt-get -q update 2>&1");
 }
 
 /// Every file but those of other packages' records and caches.
