@@ -21,13 +21,18 @@ def application(environ, start_response):
     return [b'%d' % os.getpid()]
 ";
 
+/// Whether a clean Debian can be made and booted here; reports a test that is skipped.
+pub(crate) fn can_make_debian(test: &str) -> bool {
+    let debootstrap = Command::new("debootstrap").arg("--version").output().is_ok();
+    if !debootstrap {
+        skipped(test, "it takes debootstrap");
+    }
+    debootstrap && can_boot(test)
+}
+
 /// A clean machine with the packages beside it, not installed.
 pub(crate) fn machine(test: &str) -> Option<(Systemd, TestDir)> {
-    if !can_boot(test) {
-        return None;
-    }
-    if Command::new("debootstrap").arg("--version").output().is_err() {
-        skipped(test, "it takes debootstrap");
+    if !can_make_debian(test) {
         return None;
     }
     let root = clean_debian().unwrap_or_else(|why| panic!("there is no clean Debian: {why}"));

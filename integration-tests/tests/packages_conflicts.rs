@@ -103,7 +103,10 @@ fn passengers_packages_replace_each_other_in_every_order() {
                 assert!(machine.has(package), "{order:?}: {package}");
             }
             assert!(!(machine.has(DEBIANS) && machine.has("flying-passenger")), "{order:?}");
-            assert!(!(machine.has(PHUSIONS) && machine.has("libnginx-mod-http-flying-passenger")), "{order:?}");
+            assert!(
+                !(machine.has(PHUSIONS) && machine.has("libnginx-mod-http-flying-passenger")),
+                "{order:?}"
+            );
             if packages == OURS {
                 // Its configuration stays until it is purged; the module accepts it.
                 machine.apt(&format!("purge {PHUSIONS}"));
