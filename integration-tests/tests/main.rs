@@ -75,6 +75,7 @@ mod out_of_band;
 mod owners;
 mod packages;
 mod packages_conflicts;
+mod packages_nginx;
 mod packages_repository;
 mod pool;
 mod pool_crash;
