@@ -117,6 +117,7 @@ fn errors_of_nginx_about_the_module_are_reported() {
     fs::write(&module, "no module at all, but some bytes that are long enough to be read as a head of one")
         .unwrap();
     installed.finds("whether nginx loads the module... ✗", "invalid ELF header");
+    installed.finds("whether nginx loads the module... ✗", "can serve the sites (docs/FALLBACK.md)");
     fs::remove_file(&module).unwrap();
     installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-flying-passenger");
 }

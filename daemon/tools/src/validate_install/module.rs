@@ -40,7 +40,7 @@ pub(super) fn loads(installation: &Installation) -> Verdict {
         Ok(false) => Verdict::Failed("nginx does not load it, and reports no reason.".to_owned()),
         Err(err) => Verdict::Failed(format!(
             "{} does not load it:\n{err}\nA module works only with the nginx for which it was built: rebuild it for \
-             this nginx (docs/NGINX-VERSIONS.md).",
+             this nginx (docs/NGINX-VERSIONS.md). Until then flying-passenger-gate can serve the sites (docs/FALLBACK.md).",
             nginx.display()
         )),
     }
