@@ -1,8 +1,10 @@
 //! The Debian packages on a clean Debian: dependencies, installed files, and what remains after a purge.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use test_support::{Systemd, TestDir, clean_debian, debian_packages, eventually, skipped};
+use test_support::{Systemd, TestDir, clean_debian, clean_debian_of, debian_packages, debian_packages_of};
+use test_support::{eventually, skipped, workspace};
 
 use crate::systemd::can_boot;
 
@@ -38,11 +40,37 @@ pub(crate) fn machine(test: &str) -> Option<(Systemd, TestDir)> {
     let root = clean_debian().unwrap_or_else(|why| panic!("there is no clean Debian: {why}"));
     let test_dir = TestDir::new();
     let packages = debian_packages(&test_dir.scratch("deb"));
-    let systemd = Systemd::boot_from(&root);
+    Some((beside(&root, packages), test_dir))
+}
+
+/// The same with Debian 13 and the packages for it.
+pub(crate) fn trixie(test: &str) -> Option<(Systemd, TestDir)> {
+    let root = trixie_root(test)?;
+    let test_dir = TestDir::new();
+    let packages = debian_packages_of(&test_dir.scratch("deb"), Some("trixie"));
+    Some((beside(&root, packages), test_dir))
+}
+
+/// The files of a clean Debian 13, if they and the headers of its nginx can be had here; reports a test that is skipped.
+pub(crate) fn trixie_root(test: &str) -> Option<PathBuf> {
+    if !can_make_debian(test) {
+        return None;
+    }
+    let headers =
+        Command::new(workspace().join("ngx-module/build/debian.sh")).arg("trixie").output().unwrap();
+    let root = match headers.status.success() {
+        true => clean_debian_of("trixie"),
+        false => Err(String::from_utf8_lossy(&headers.stderr).into_owned()),
+    };
+    root.map_err(|why| skipped(test, &why)).ok()
+}
+
+fn beside(root: &Path, packages: [PathBuf; 2]) -> Systemd {
+    let systemd = Systemd::boot_from(root);
     for (name, package) in ["daemon", "module"].into_iter().zip(packages) {
         systemd.write(&format!("/root/{name}.deb"), &std::fs::read(package).unwrap());
     }
-    Some((systemd, test_dir))
+    systemd
 }
 
 /// Lets apt know the packages in /root/repo, and nothing else.

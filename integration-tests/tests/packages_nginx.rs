@@ -3,20 +3,12 @@
 
 use test_support::{Systemd, TestDir, eventually};
 
-use crate::packages::{APP, SITE, local_repository, machine};
+use crate::packages::{APP, SITE, local_repository, machine, trixie};
 
 /// Packs the installed nginx again: a usual update, one that is built otherwise and refuses each module that was built for
 /// this one, and one whose ABI has another name.
 const NGINXES: &str = r#"
-    pack() {
-        d=/root/nginx-$1
-        mkdir -p $d/DEBIAN
-        for file in postinst prerm triggers; do cp /var/lib/dpkg/info/nginx.$file $d/DEBIAN/$file; done
-        dpkg-query -s nginx | sed "/^Status:/d; s/^Version: .*/Version: $1/; s/nginx-abi-[0-9.]*-[0-9]*/$2/" > $d/DEBIAN/control
-        dpkg -L nginx | while read -r file; do
-            if [ -f "$file" ]; then install -D -m "$(stat -c %a "$file")" "$file" "$d$file"; fi
-        done
-        python3 - "$d/usr/sbin/nginx" "$3" <<'EOF'
+    cat > /root/change.py <<'EOF'
 import re, sys
 path, change = sys.argv[1:]
 data = open(path, "rb").read()
@@ -26,6 +18,15 @@ if change == "other":
     data = data[:at] + (b"1" if data[at:at + 1] == b"0" else b"0") + data[at + 1:]
 open(path, "wb").write(data)
 EOF
+    pack() {
+        d=/root/nginx-$1
+        mkdir -p $d/DEBIAN
+        for file in postinst prerm triggers; do cp /var/lib/dpkg/info/nginx.$file $d/DEBIAN/$file; done
+        dpkg-query -s nginx | sed "/^Status:/d; s/^Version: .*/Version: $1/; s/nginx-abi-[0-9.]*-[0-9]*/$2/" > $d/DEBIAN/control
+        dpkg -L nginx | while read -r file; do
+            if [ -f "$file" ]; then install -D -m "$(stat -c %a "$file")" "$file" "$d$file"; fi
+        done
+        python3 /root/change.py "$d/usr/sbin/nginx" "$3"
         dpkg-deb --build $d $4/nginx-$1.deb
     }
     mkdir -p /root/repo /root/later
@@ -46,7 +47,10 @@ struct Machine {
 
 impl Machine {
     fn start(test: &str) -> Option<Self> {
-        let (systemd, test_dir) = machine(test)?;
+        machine(test).map(Self::prepare)
+    }
+
+    fn prepare((systemd, test_dir): (Systemd, TestDir)) -> Self {
         // Both depend on this nginx, and the second one is a module, too.
         systemd.sh("dpkg --purge nginx-light libnginx-mod-http-echo 2>&1");
         systemd.sh(NGINXES);
@@ -56,7 +60,7 @@ impl Machine {
         systemd.write("/etc/nginx/conf.d/shop.conf", SITE.as_bytes());
         systemd.write("/etc/nginx/conf.d/static.conf", STATIC.as_bytes());
         systemd.sh("systemctl reload nginx");
-        Some(Self { systemd, _test_dir: test_dir })
+        Self { systemd, _test_dir: test_dir }
     }
 
     /// Offers an nginx in the repository that apt knows.
@@ -159,9 +163,19 @@ socketserver.ThreadingUnixStreamServer('/run/flying-passenger-gate/http.sock', H
 
 #[test]
 fn the_fallback_serves_until_the_module_fits_again() {
-    let Some(machine) = Machine::start("the_fallback_serves_until_the_module_fits_again") else {
-        return;
-    };
+    if let Some(machine) = Machine::start("the_fallback_serves_until_the_module_fits_again") {
+        fallback(&machine);
+    }
+}
+
+#[test]
+fn the_fallback_serves_in_trixie() {
+    if let Some(machine) = trixie("the_fallback_serves_in_trixie").map(Machine::prepare) {
+        fallback(&machine);
+    }
+}
+
+fn fallback(machine: &Machine) {
     machine.systemd.write("/root/gate.py", GATE.as_bytes());
     machine.systemd.sh("systemd-run -q --unit=flying-passenger-gate python3 /root/gate.py");
     machine.systemd.sh(
@@ -207,4 +221,32 @@ fn nginx_that_fails_without_a_fallback_fails_as_before() {
     assert!(!said.contains("because of a module"), "{said}");
     machine.systemd.sh("rm /etc/nginx/conf.d/wrong.conf; systemctl start nginx");
     machine.app();
+    // Who removes the module while sites need it is told, and nginx runs on.
+    let said = machine.systemd.sh("apt-get -q -y remove libnginx-mod-http-flying-passenger 2>&1");
+    assert!(said.contains("unknown directive") && said.contains("it cannot be restarted"), "{said}");
+    assert_eq!(machine.systemd.sh("curl -sSf http://127.0.0.1:8081/"), "nginx");
+}
+
+/// A module for the nginx that is built otherwise, as a repository for the next release of Debian has it.
+const MODULE: &str = r#"
+    dpkg-deb -R /root/module.deb /root/module
+    sed -i 's/^Version: .*/&.1/; s/nginx-abi-[0-9.]*-[0-9]*/nginx-abi-1.99-1/' /root/module/DEBIAN/control
+    python3 /root/change.py /root/module/usr/lib/nginx/modules/ngx_http_passenger_module.so other
+    dpkg-deb --build /root/module /root/repo/module.deb
+"#;
+
+#[test]
+fn nginx_and_its_module_are_upgraded_together() {
+    let Some(machine) = Machine::start("nginx_and_its_module_are_upgraded_together") else {
+        return;
+    };
+    let pid = machine.app();
+    machine.systemd.sh(&format!("cp /root/later/nginx-1.99-3.deb /root/repo; {MODULE}"));
+    local_repository(&machine.systemd);
+    let (succeeded, said) = machine.apt("dist-upgrade");
+    assert!(succeeded && machine.nginx().starts_with("1.99-3"), "{said}");
+    assert!(!said.contains("flying-passenger: nginx"), "nothing is refused: {said}");
+    machine.systemd.sh("systemctl -q is-active nginx; nginx -t -q 2>&1");
+    assert_eq!(machine.app(), pid, "the app outlives the upgrade");
+    assert_eq!(machine.systemd.sh("dpkg --audit"), "");
 }

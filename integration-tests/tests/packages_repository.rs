@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use test_support::{Systemd, TestDir, clean_debian, clean_debian_of, debian_packages, debian_packages_of};
-use test_support::{skipped, workspace};
+use test_support::{Systemd, TestDir, clean_debian, debian_packages, debian_packages_of, workspace};
 
-use crate::packages::{APP, SITE, can_make_debian};
+use crate::packages::{APP, SITE, can_make_debian, trixie_root};
 
 /// Makes a repository, signed with a key that is made for it.
 fn repository(packages: &Path, directory: &Path, home: &Path) {
@@ -82,17 +81,8 @@ fn apt_installs_from_the_signed_repository_and_no_other() {
 #[test]
 fn the_packages_for_trixie_serve_an_app_in_a_clean_trixie() {
     let test = "the_packages_for_trixie_serve_an_app_in_a_clean_trixie";
-    if !can_make_debian(test) {
+    let Some(root) = trixie_root(test) else {
         return;
-    }
-    let headers =
-        Command::new(workspace().join("ngx-module/build/debian.sh")).arg("trixie").output().unwrap();
-    if !headers.status.success() {
-        return skipped(test, &String::from_utf8_lossy(&headers.stderr));
-    }
-    let root = match clean_debian_of("trixie") {
-        Ok(root) => root,
-        Err(why) => return skipped(test, &why),
     };
     let test_dir = TestDir::new();
     let (packages, directory) = (test_dir.scratch("deb"), test_dir.scratch("apt"));
