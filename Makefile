@@ -87,12 +87,13 @@ soak: build ## a minute of load on each kind of app (SOAK_SECONDS)
 
 install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nginx/modules
-	install -m 755 $(RELEASE)/flying-passenger $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(RELEASE)/flying-passenger $(RELEASE)/flying-passenger-gate $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(RELEASE)/passenger-status $(RELEASE)/passenger-config \
 		$(RELEASE)/passenger-memory-stats $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in flying-passenger.service flying-passenger.socket; do sed 's|/usr/sbin/flying|$(PREFIX)/sbin/flying|' \
-		daemon/systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	for unit in flying-passenger.service flying-passenger.socket flying-passenger-gate.service; do \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' daemon/systemd/$$unit \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	install -m 644 daemon/systemd/flying-passenger-fallback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -D -m 644 daemon/systemd/nginx.service.d/flying-passenger.conf \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/nginx.service.d/flying-passenger.conf

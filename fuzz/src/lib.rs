@@ -6,6 +6,7 @@ pub mod app_http;
 pub mod app_session;
 pub mod chunked;
 pub mod daemon_answer;
+pub mod gate_request;
 pub mod link_messages;
 pub mod nginx_frames;
 pub mod roster;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use common::link;
 use flying_passenger_fuzz::{
-    admin_http, app_http, app_session, chunked, daemon_answer, link_messages, nginx_frames, roster,
-    settings_block, upgrade_state,
+    admin_http, app_http, app_session, chunked, daemon_answer, gate_request, link_messages, nginx_frames,
+    roster, settings_block, upgrade_state,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,11 +17,12 @@ use proptest::test_runner::TestRunner;
 type Check = fn(&[u8]);
 
 /// The targets that have a corpus below `fuzz/corpus`.
-const TARGETS: [(&str, Check); 8] = [
+const TARGETS: [(&str, Check); 9] = [
     ("admin_http", admin_http::check),
     ("app_http", app_http::check),
     ("app_session", app_session::check),
     ("chunked", chunked::check),
+    ("gate_request", gate_request::check),
     ("link_messages", link_messages::check),
     ("roster", roster::check),
     ("settings_block", settings_block::check),
@@ -95,6 +96,8 @@ fn the_targets_keep_their_promises() {
 /// A corpus that the decoders refuse would test nothing.
 #[test]
 fn the_corpus_is_read() {
+    let requests = corpus("gate_request").iter().map(|bytes| gate_request::count(bytes)).sum::<usize>();
+    assert_eq!(requests, 6);
     let states = corpus("upgrade_state");
     assert_eq!(states.iter().filter(|state| supervisor::fuzzing::upgrade_state(state).is_some()).count(), 3);
     let messages = corpus("link_messages");

@@ -16,6 +16,7 @@ mod fakes;
 mod frame_client;
 mod frameworks;
 mod frozen_disk;
+mod gate;
 mod http;
 mod language;
 mod limits;
@@ -53,6 +54,7 @@ pub use frameworks::{
     node_packages, python_venv, redmine, require_debian_package, run,
 };
 pub use frozen_disk::FrozenDisk;
+pub use gate::{Gate, GateBuilder};
 pub use http::{Connection, Request};
 pub use language::Language;
 pub use load::{Load, LoadReport};

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::chromium::Chromium;
 use crate::context::TestContext;
 use crate::daemon::DaemonBuilder;
+use crate::gate::GateBuilder;
 use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
 use crate::root::make_router_user;
@@ -66,6 +67,11 @@ impl TestDir {
     /// `%%STAGE%%` and `%%MODULE%%` are filled in. To be started.
     pub fn nginx(&self, conf: &str) -> Nginx {
         Nginx::new(&self.inner, conf)
+    }
+
+    /// A gate to be configured and started, in front of this test's daemon.
+    pub fn gate(&self) -> GateBuilder {
+        GateBuilder::new(&self.inner)
     }
 
     /// A headless browser.

@@ -6,8 +6,13 @@ use std::process::Command;
 
 use test_support::{TestDir, binary, skipped, workspace};
 
-const PROGRAMS: [&str; 4] =
-    ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"];
+const PROGRAMS: [&str; 5] = [
+    "flying-passenger",
+    "flying-passenger-gate",
+    "passenger-status",
+    "passenger-config",
+    "passenger-memory-stats",
+];
 
 fn built() -> PathBuf {
     binary("flying-passenger").parent().unwrap().to_owned()

@@ -111,7 +111,13 @@ fn packages_install_into_a_clean_debian_and_purge_completely() {
     let pid = ask();
     machine.sh("systemctl restart nginx");
     assert_eq!(ask(), pid);
-    for program in ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"] {
+    for program in [
+        "flying-passenger",
+        "flying-passenger-gate",
+        "passenger-status",
+        "passenger-config",
+        "passenger-memory-stats",
+    ] {
         machine.sh(&format!("{program} --version; {program} --help"));
     }
     machine.sh("rm /etc/nginx/conf.d/shop.conf; rm -r /srv/shop");

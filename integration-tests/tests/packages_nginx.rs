@@ -145,20 +145,15 @@ fn an_administrator_can_switch_the_guard_of_apt_off() {
     assert!(succeeded && machine.nginx().starts_with("1.99-4"), "{said}");
 }
 
-/// What stands in for flying-passenger-gate.
-const GATE: &str = "import http.server, os, socketserver
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = ('gate ' + self.headers['Host']).encode()
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def address_string(self):
-        return 'nginx'
-os.umask(0)
-os.makedirs('/run/flying-passenger-gate', exist_ok=True)
-socketserver.ThreadingUnixStreamServer('/run/flying-passenger-gate/http.sock', Handler).serve_forever()
+/// The gate as docs/FALLBACK.md configures it.
+const GATE: &str = "
+[gate]
+listen = [\"unix:/run/flying-passenger-gate/http.sock\"]
+trusted_proxies = [\"unix:\"]
+
+[[apps]]
+hosts = [\"shop.test\"]
+root = \"/srv/shop\"
 ";
 
 #[test]
@@ -176,8 +171,9 @@ fn the_fallback_serves_in_trixie() {
 }
 
 fn fallback(machine: &Machine) {
-    machine.systemd.write("/root/gate.py", GATE.as_bytes());
-    machine.systemd.sh("systemd-run -q --unit=flying-passenger-gate python3 /root/gate.py");
+    machine.systemd.write("/root/gate.toml", GATE.as_bytes());
+    machine.systemd.sh("cat /root/gate.toml >> /etc/flying-passenger/flying-passenger.toml");
+    machine.systemd.sh("systemctl enable -q --now flying-passenger-gate");
     machine.systemd.sh(
         "sed 's/listen 80 default_server;/& listen 8080;/' /usr/share/doc/flying-passenger/examples/fallback.conf \
             > /etc/flying-passenger/fallback.conf",
@@ -187,13 +183,15 @@ fn fallback(machine: &Machine) {
     let (_, said) = machine.apt("upgrade");
     assert!(said.contains("/etc/flying-passenger/fallback.conf serves the sites until"), "{said}");
     let ask = "curl -sSf -m 60 http://shop.test:8080/ --resolve shop.test:8080:127.0.0.1";
-    eventually("the fallback answers", || machine.systemd.run(ask).stdout == b"gate shop.test");
-    machine.systemd.sh("! systemctl -q is-active nginx");
+    eventually("the fallback answers", || machine.systemd.run(ask).status.success());
+    assert_eq!(machine.systemd.sh(ask), pid, "by the same process of the app");
+    machine.systemd.sh("! systemctl -q is-active nginx; systemctl -q is-active flying-passenger-fallback");
     eventually("it is reported", || machine.systemd.journal().contains("The fallback serves the sites."));
 
     // A start that is tried again ends in the fallback again, also at the next start of the machine.
     machine.systemd.run("systemctl restart nginx");
-    eventually("the fallback answers", || machine.systemd.run(ask).stdout == b"gate shop.test");
+    eventually("the fallback answers", || machine.systemd.run(ask).status.success());
+    machine.systemd.sh("! systemctl -q is-active nginx; systemctl -q is-active flying-passenger-fallback");
 
     // An nginx that fits, as the module that was rebuilt would.
     machine.offer("1.99-4");

@@ -5,6 +5,8 @@
 //! | configured at: u64, milliseconds since 1970 | settings block, to the end of the payload |
 //! ```
 //!
+//! Without a settings block, the sender has no such settings, and those of others remain in effect.
+//!
 //! During a reload old and new workers are connected at the same time; the time shows whose settings are newer.
 
 use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
@@ -33,6 +35,18 @@ impl Globals {
         let time = self.configured_ms.to_le_bytes();
         let header = FrameHeader::new(FrameType::Globals, 0, (time.len() + block.len()) as u32).encode();
         Ok([&header[..], &time, &block].concat())
+    }
+
+    /// Returns the frame of a front without settings for the daemon as a whole, as the gate: only the time, without a
+    /// settings block.
+    pub fn time_only_frame(configured_ms: u64) -> Vec<u8> {
+        let time = configured_ms.to_le_bytes();
+        [&FrameHeader::new(FrameType::Globals, 0, time.len() as u32).encode()[..], &time].concat()
+    }
+
+    /// Returns the time in a payload that contains nothing else.
+    pub fn time_only(payload: &[u8]) -> Option<u64> {
+        payload.try_into().ok().map(u64::from_le_bytes)
     }
 
     /// Returns the frame's payload; empty when the frame cannot be encoded.

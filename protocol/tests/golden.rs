@@ -116,6 +116,14 @@ fn globals() {
 }
 
 #[test]
+fn globals_of_a_front_without_settings() {
+    let kept = golden("globals-time.bin", &Globals::time_only_frame(1_795_000_000_123));
+    let payload = payload(&kept, FrameType::Globals);
+    assert_eq!(Globals::time_only(payload), Some(1_795_000_000_123));
+    assert_eq!(Globals::time_only(&[payload, &[0]].concat()), None);
+}
+
+#[test]
 fn roster() {
     let block = settings().encode().unwrap();
     let head = request_head(&block);

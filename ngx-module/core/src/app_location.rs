@@ -87,7 +87,7 @@ impl AppLocation {
 }
 
 /// Returns the application's directory and the name of its process group.
-pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Vec<u8>, Vec<u8>) {
+pub fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Vec<u8>, Vec<u8>) {
     let root = match &conf.root {
         Some(root) => root.clone().into_bytes(),
         None if under_base => parent(&resolved(public_dir)).to_vec(),

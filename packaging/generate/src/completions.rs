@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
 use tools::command_lines;
 
@@ -14,7 +15,7 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
     for shell in SHELLS {
         let dir = out.join(shell.to_string());
         fs::create_dir_all(&dir)?;
-        for mut program in command_lines::all() {
+        for mut program in command_lines::all().into_iter().chain([gate::Arguments::command()]) {
             let name = program.get_name().to_owned();
             let file = generate_to(shell, &mut program, &name, &dir)?;
             if shell == Shell::Bash {

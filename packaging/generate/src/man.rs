@@ -6,13 +6,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use tools::command_lines;
 
 /// The section of programs for administrators.
 const SECTION: &str = "8";
-const DAEMON: &str = "flying-passenger";
+/// The programs that are not tools.
+const SERVERS: [&str; 2] = ["flying-passenger", "flying-passenger-gate"];
 /// The text that ends the page of each tool. Its first section is the exit status.
 const COMMON: &str = "tools";
 
@@ -22,7 +23,7 @@ pub(crate) fn write_all(out: &Path) -> Result<(), Box<dyn Error>> {
     let _none_from_before = fs::remove_dir_all(out);
     let out = &out.join(format!("man{SECTION}"));
     fs::create_dir_all(out)?;
-    for program in command_lines::all() {
+    for program in command_lines::all().into_iter().chain([gate::Arguments::command()]) {
         let mut program = program.disable_help_subcommand(true);
         program.build();
         write(&program, out)?;
@@ -52,7 +53,7 @@ fn write(command: &Command, out: &Path) -> Result<(), Box<dyn Error>> {
 /// Returns the text of a page.
 fn page(command: &Command, name: &str) -> Result<String, Box<dyn Error>> {
     let own = text(name)?;
-    let common = if name == DAEMON { String::new() } else { text(COMMON)? };
+    let common = if SERVERS.contains(&name) { String::new() } else { text(COMMON)? };
     let (description, others) = split_first_section(&own);
     let common =
         if others.contains(".SH \"EXIT STATUS\"") { split_first_section(&common).1 } else { &common };

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
+use super::gate;
 use super::setting_flags::all;
 use super::trusted::trusted;
 use super::value_type::TomlType as Type;
@@ -24,7 +25,7 @@ pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)>
 }
 
 /// Returns the value as the text of a flag.
-fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str> {
+pub(super) fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str> {
     match (of_type, value) {
         (Type::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         (Type::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
@@ -63,6 +64,10 @@ fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
         let (name, place) = (key.get_ref().as_ref(), line(key.span().start));
         if name == HOOKS {
             read_hooks(&mut file, value.get_ref(), &place, line, errors);
+        } else if name == gate::GATE {
+            file.gate = gate::read_gate(value.get_ref(), &place, &line, errors);
+        } else if name == gate::APPS {
+            read_apps(&mut file, value.get_ref(), &place, &line, errors);
         } else if let Some((key, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
             match flag_text(of_type, value.get_ref()) {
                 Ok(text) if of_type == Type::Path && !text.starts_with('/') && !text.is_empty() => {
@@ -74,12 +79,38 @@ fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
                 Err(must) => errors.push(ConfigError::new(key, must).at(place)),
             }
         } else {
-            let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS]).collect();
+            let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS, gate::GATE, gate::APPS]).collect();
             let message = format!("unknown option \"{name}\"; the options are {}", known.join(", "));
             errors.push(ConfigError::new("", message).at(place));
         }
     }
     file
+}
+
+fn read_apps(
+    file: &mut File,
+    value: &DeValue<'_>,
+    place: &str,
+    line: &impl Fn(usize) -> String,
+    errors: &mut ConfigErrors,
+) {
+    let DeValue::Array(entries) = value else {
+        let message = "must be a list of tables: write [[apps]] on a separate line";
+        errors.push(ConfigError::new(gate::APPS, message).at(place));
+        return;
+    };
+    for entry in entries {
+        let place = line(entry.span().start);
+        let Some(app) = gate::read_app(entry.get_ref(), &place, line, errors) else { continue };
+        if let Some(host) = file.apps.iter().find_map(|other| app.shared_host(other)) {
+            let path = if app.base_uri.is_empty() { "/" } else { &app.base_uri };
+            let message =
+                format!("{host} with the path \"{path}\" is already the place of another application");
+            errors.push(ConfigError::new(gate::APPS, message).at(place));
+        } else {
+            file.apps.push(app);
+        }
+    }
 }
 
 fn read_hooks(

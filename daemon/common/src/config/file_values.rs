@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::{Gate, GateApp};
+
 /// The values of the file.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -11,6 +13,10 @@ pub(super) struct File {
     pub(super) values: BTreeMap<&'static str, FileValue>,
     /// `NAME=PROGRAM`, as `--hook` takes it.
     pub(super) hooks: Vec<FileValue>,
+    /// The table `[gate]`.
+    pub(super) gate: Gate,
+    /// The entries of `[[apps]]`.
+    pub(super) apps: Vec<GateApp>,
 }
 
 /// A value as the text of a flag, and its line, with the path of the file.

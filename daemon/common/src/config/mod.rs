@@ -9,6 +9,7 @@ pub(crate) mod docs_test;
 pub(crate) mod error;
 mod file;
 pub(crate) mod file_values;
+pub mod gate;
 mod hooks;
 mod identities;
 mod own_settings;
@@ -48,7 +49,7 @@ pub use trusted::trusted;
 use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
 
-/// Returns every key of the configuration file outside of `[hooks]`.
+/// Returns every key of the configuration file outside of its tables.
 pub fn file_keys() -> impl Iterator<Item = &'static str> {
     file::keys().map(|(key, ..)| key)
 }

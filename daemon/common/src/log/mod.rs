@@ -41,6 +41,8 @@ pub enum Part {
     Supervisor,
     /// The router.
     Router,
+    /// The gate, a separate program.
+    Gate,
 }
 
 impl Part {
@@ -48,6 +50,7 @@ impl Part {
         match self {
             Self::Supervisor => "supervisor",
             Self::Router => "router",
+            Self::Gate => "gate",
         }
     }
 }

@@ -121,11 +121,19 @@ fn end_of(header: &FrameHeader) -> usize {
 
 /// Applies the options that nginx sends for the daemon as a whole.
 fn receive_globals(router: &RouterState, nginx: &mut NginxConn<'_>, end: usize) -> Result<(), Fault> {
-    let received = Globals::decode(&nginx.input.unread()[HEADER_LEN..end])?;
+    let payload = &nginx.input.unread()[HEADER_LEN..end];
+    // The gate has no options: those of nginx stay in effect.
+    let received = match Globals::time_only(payload) {
+        Some(configured_ms) => Err(configured_ms),
+        None => Ok(Globals::decode(payload)?),
+    };
     nginx.input.consume(end);
-    let configuration = router.routes.clone().open_configuration(received.configured_ms, now_ms());
+    let configured_ms = received.as_ref().map_or_else(|time| *time, |received| received.configured_ms);
+    let configuration = router.routes.clone().open_configuration(configured_ms, now_ms());
     nginx.configuration = Some(configuration);
-    router.update(received);
+    if let Ok(received) = received {
+        router.update(received);
+    }
     Ok(())
 }
 
