@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv miri lines demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +94,9 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	for unit in flying-passenger.service flying-passenger.socket flying-passenger-gate.service; do \
 		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' daemon/systemd/$$unit \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -m 644 daemon/systemd/flying-passenger-fallback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -D -m 644 daemon/systemd/nginx.service.d/flying-passenger.conf \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/nginx.service.d/flying-passenger.conf
 	install -d $(DESTDIR)$(PREFIX)/share/doc/flying-passenger/examples/runit/log
 	for file in run check log/run; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' packaging/runit/$$file \
 		> $(DESTDIR)$(PREFIX)/share/doc/flying-passenger/examples/runit/$$file && chmod 755 \
@@ -107,9 +110,13 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -m 644 $(RELEASE)/completions/zsh/* $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/
 	install -m 644 $(RELEASE)/completions/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 
-deb: build ## Debian packages of both, for the installed nginx, in target/deb
+deb: build ## Debian packages in target/deb, for the installed nginx or that of SUITE="bookworm trixie"
 	@build/deps.sh deb
-	@packaging/deb/build.sh target/deb
+	@packaging/deb/build.sh target/deb $(SUITE)
+
+apt-repo: ## the packages in target/deb as an apt repository in target/apt-repo, signed with APT_KEY=id
+	@build/deps.sh repo
+	@packaging/deb/repository.sh target/deb target/apt-repo $(APT_KEY)
 
 clean: ## everything that was built
 	$(CARGO) clean

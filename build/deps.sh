@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the missing Debian packages and prints their names. Arguments select their purpose: build, check, bench, deb.
+# Installs the missing Debian packages and prints their names. Arguments select their purpose: build, check, bench, deb, repo.
 # integration-tests/frameworks/install.sh installs what the tests need in addition.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack"
 check="shellcheck git python3-venv"
 deb="binutils"
+repo="apt-utils gnupg"
 bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace"
 
 packages_for() {
@@ -17,7 +18,8 @@ packages_for() {
     check) echo "$check" ;;
     bench) echo "$bench" ;;
     deb) echo "$deb" ;;
-    *) echo "usage: deps.sh [build] [check] [bench] [deb]" >&2 && return 2 ;;
+    repo) echo "$repo" ;;
+    *) echo "usage: deps.sh [build] [check] [bench] [deb] [repo]" >&2 && return 2 ;;
     esac
 }
 

@@ -14,7 +14,7 @@ packages="$packages ruby-activestorage ruby-actioncable ruby-faye-websocket"
 # The browser that looks at the status page.
 packages="$packages chromium chromium-driver fonts-dejavu-core"
 # What the tests under systemd and runit need.
-packages="$packages systemd iproute2 binutils debootstrap runit logrotate"
+packages="$packages systemd iproute2 binutils debootstrap runit logrotate apt-utils gnupg"
 # What reads the manual and the shell completions.
 packages="$packages make man-db groff-base mandoc bash zsh fish"
 # What Debian's Redmine depends on, with SQLite; redmine.sh says why the package itself is not installed.

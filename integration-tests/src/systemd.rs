@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::paths;
-
 /// A booted container.
 pub struct Systemd {
     state: PathBuf,
@@ -53,6 +51,15 @@ impl Systemd {
         assert!(child.wait().unwrap().success(), "{path} cannot be written");
     }
 
+    /// Copies the contents of a directory into one in it.
+    pub fn copy(&self, from: &Path, to: &str) {
+        let mut tar = Command::new("tar");
+        let mut pack = tar.arg("-C").arg(from).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut unpack = self.command(&format!("mkdir -p {to} && tar -C {to} -x --no-same-owner"));
+        let unpacked = unpack.stdin(pack.stdout.take().unwrap()).status().expect("boot.sh cannot be run");
+        assert!(pack.wait().unwrap().success() && unpacked.success(), "{} cannot be copied", from.display());
+    }
+
     /// Everything that services have logged.
     pub fn journal(&self) -> String {
         String::from_utf8_lossy(&self.run("journalctl --no-pager -q -o short-precise").stdout).into_owned()
@@ -77,28 +84,4 @@ impl Drop for Systemd {
 
 fn boot() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/boot.sh"))
-}
-
-/// The files of a freshly installed Debian, created by the first call; an error if that fails.
-pub fn clean_debian() -> Result<PathBuf, String> {
-    let root = paths::cache().join("clean-debian");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian.sh");
-    let output = Command::new(script).arg(&root).output().map_err(|why| why.to_string())?;
-    if output.status.success() {
-        Ok(root.join("tree"))
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
-
-/// Builds the Debian packages of the daemon and the module in a directory.
-pub fn debian_packages(directory: &Path) -> [PathBuf; 2] {
-    let output = Command::new(paths::workspace().join("packaging/deb/build.sh")).arg(directory).output();
-    let output = output.expect("build.sh cannot be run");
-    assert!(output.status.success(), "no packages: {}", String::from_utf8_lossy(&output.stderr));
-    ["flying-passenger_", "libnginx-mod-http-passenger_"].map(|name| {
-        let mut all = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-        let found = all.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(name));
-        found.unwrap_or_else(|| panic!("there is no package {name}"))
-    })
 }

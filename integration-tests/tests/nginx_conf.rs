@@ -11,6 +11,7 @@ fn every_example_is_accepted_by_nginx() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
         .collect();
+    examples.push(workspace().join("packaging/fallback.conf"));
     examples.sort();
     assert!(examples.len() >= 4, "{examples:?}");
     for example in examples {

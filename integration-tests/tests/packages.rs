@@ -1,12 +1,14 @@
 //! The Debian packages on a clean Debian: dependencies, installed files, and what remains after a purge.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use test_support::{Systemd, TestDir, clean_debian, debian_packages, eventually, skipped};
+use test_support::{Systemd, TestDir, clean_debian, clean_debian_of, debian_packages, debian_packages_of};
+use test_support::{eventually, skipped, workspace};
 
 use crate::systemd::can_boot;
 
-const SITE: &str = "server {
+pub(crate) const SITE: &str = "server {
     listen 127.0.0.1:8080;
     root /srv/shop/public;
     passenger_enabled on;
@@ -14,30 +16,76 @@ const SITE: &str = "server {
 passenger_fly_with /run/flying-passenger.sock;
 ";
 
-const APP: &str = "import os
+pub(crate) const APP: &str = "import os
 
 def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return [b'%d' % os.getpid()]
 ";
 
-/// A clean machine with the packages beside it, not installed.
-fn machine(test: &str) -> Option<(Systemd, TestDir)> {
-    if !can_boot(test) {
-        return None;
-    }
-    if Command::new("debootstrap").arg("--version").output().is_err() {
+/// Whether a clean Debian can be made and booted here; reports a test that is skipped.
+pub(crate) fn can_make_debian(test: &str) -> bool {
+    let debootstrap = Command::new("debootstrap").arg("--version").output().is_ok();
+    if !debootstrap {
         skipped(test, "it takes debootstrap");
+    }
+    debootstrap && can_boot(test)
+}
+
+/// A clean machine with the packages beside it, not installed.
+pub(crate) fn machine(test: &str) -> Option<(Systemd, TestDir)> {
+    if !can_make_debian(test) {
         return None;
     }
     let root = clean_debian().unwrap_or_else(|why| panic!("there is no clean Debian: {why}"));
     let test_dir = TestDir::new();
     let packages = debian_packages(&test_dir.scratch("deb"));
-    let systemd = Systemd::boot_from(&root);
+    Some((beside(&root, packages), test_dir))
+}
+
+/// The same with Debian 13 and the packages for it.
+pub(crate) fn trixie(test: &str) -> Option<(Systemd, TestDir)> {
+    let root = trixie_root(test)?;
+    let test_dir = TestDir::new();
+    let packages = debian_packages_of(&test_dir.scratch("deb"), Some("trixie"));
+    Some((beside(&root, packages), test_dir))
+}
+
+/// The files of a clean Debian 13, if they and the headers of its nginx can be had here; reports a test that is skipped.
+pub(crate) fn trixie_root(test: &str) -> Option<PathBuf> {
+    if !can_make_debian(test) {
+        return None;
+    }
+    let headers =
+        Command::new(workspace().join("ngx-module/build/debian.sh")).arg("trixie").output().unwrap();
+    let root = match headers.status.success() {
+        true => clean_debian_of("trixie"),
+        false => Err(String::from_utf8_lossy(&headers.stderr).into_owned()),
+    };
+    root.map_err(|why| skipped(test, &why)).ok()
+}
+
+fn beside(root: &Path, packages: [PathBuf; 2]) -> Systemd {
+    let systemd = Systemd::boot_from(root);
     for (name, package) in ["daemon", "module"].into_iter().zip(packages) {
         systemd.write(&format!("/root/{name}.deb"), &std::fs::read(package).unwrap());
     }
-    Some((systemd, test_dir))
+    systemd
+}
+
+/// Lets apt know the packages in /root/repo, and nothing else.
+pub(crate) fn local_repository(machine: &Systemd) {
+    machine.sh("cd /root/repo
+        for deb in *.deb; do
+            dpkg-deb -f \"$deb\"
+            echo \"Filename: ./$deb\"
+            echo \"Size: $(stat -c %s \"$deb\")\"
+            printf 'SHA256: %s\\n\\n' \"$(sha256sum < \"$deb\" | cut -d ' ' -f 1)\"
+        done > Packages
+        rm -f /etc/apt/sources.list.d/*
+        echo 'deb [trusted=yes] file:/root/repo ./' > /etc/apt/sources.list
+        chmod a+rx /root
+        apt-get -q update 2>&1");
 }
 
 /// Every file but those of other packages' records and caches.
@@ -63,14 +111,20 @@ fn packages_install_into_a_clean_debian_and_purge_completely() {
     let pid = ask();
     machine.sh("systemctl restart nginx");
     assert_eq!(ask(), pid);
-    for program in ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"] {
+    for program in [
+        "flying-passenger",
+        "flying-passenger-gate",
+        "passenger-status",
+        "passenger-config",
+        "passenger-memory-stats",
+    ] {
         machine.sh(&format!("{program} --version; {program} --help"));
     }
     machine.sh("rm /etc/nginx/conf.d/shop.conf; rm -r /srv/shop");
-    machine.sh("dpkg -r libnginx-mod-http-passenger flying-passenger");
+    machine.sh("dpkg -r libnginx-mod-http-flying-passenger flying-passenger");
     let conffile = "/etc/flying-passenger/flying-passenger.toml";
     assert_eq!(machine.sh(&format!("ls {conffile}")).trim(), conffile, "removal keeps the configuration");
-    machine.sh("dpkg -P libnginx-mod-http-passenger flying-passenger");
+    machine.sh("dpkg -P libnginx-mod-http-flying-passenger flying-passenger");
     eventually("nginx is as before", || {
         machine.run("nginx -t && systemctl -q is-active nginx").status.success()
     });
@@ -88,11 +142,11 @@ fn a_changed_configuration_survives_upgrade_and_reinstallation() {
     };
     machine.sh("dpkg -i /root/daemon.deb /root/module.deb");
     machine.sh("echo '# mine' >> /etc/flying-passenger/flying-passenger.toml");
-    machine.sh("rm /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("rm /etc/nginx/modules-enabled/50-mod-http-flying-passenger.conf");
     machine.sh("systemctl disable -q --now flying-passenger.service");
     machine.sh("dpkg -i --force-confold /root/daemon.deb /root/module.deb");
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
-    machine.sh("! test -e /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("! test -e /etc/nginx/modules-enabled/50-mod-http-flying-passenger.conf");
     machine.sh("! systemctl -q is-enabled flying-passenger.service");
     machine.sh("dpkg -r flying-passenger; dpkg -i /root/daemon.deb");
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));

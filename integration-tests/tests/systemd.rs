@@ -172,11 +172,13 @@ fn installation_restarts_and_removal_work_with_systemd() {
     assert!(machine.is_active("flying-passenger.service"));
 
     machine.write("/etc/flying-passenger/environment", "TZ=Asia/Tokyo\n");
-    machine.sh("rm /etc/nginx/conf.d/shop.conf; dpkg -r flying-passenger libnginx-mod-http-passenger 2>&1");
+    machine.sh(
+        "rm /etc/nginx/conf.d/shop.conf; dpkg -r flying-passenger libnginx-mod-http-flying-passenger 2>&1",
+    );
     assert!(!machine.is_active("flying-passenger.service") && machine.is_active("nginx"));
     machine.sh("! kill -0 $(ps -o pid= -C flying-passenger) 2>/dev/null");
     machine.sh("nginx -t && systemctl restart nginx");
-    machine.sh("dpkg -P flying-passenger libnginx-mod-http-passenger 2>&1");
+    machine.sh("dpkg -P flying-passenger libnginx-mod-http-flying-passenger 2>&1");
     let left = machine.sh(
         "find /etc /usr /var/lib /var/log /run \\( -name '*flying-passenger*' -o -name '*mod-http-passenger*' \
          -o -name 'passenger-*' \\) -newer /var/tmp/daemon.deb; getent passwd flying-passenger || true",

@@ -119,7 +119,7 @@ fn errors_of_nginx_about_the_module_are_reported() {
     installed.finds("whether nginx loads the module... ✗", "invalid ELF header");
     installed.finds("whether nginx loads the module... ✗", "flying-passenger-gate: docs/FALLBACK.md");
     fs::remove_file(&module).unwrap();
-    installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-passenger");
+    installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-flying-passenger");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 # If NGINX_SOURCE_DIR and NGINX_BUILD_DIR are already set, they are only checked. For a binary `<tree>/objs/nginx` the
 # tree is used. For Debian's nginx the package nginx-dev of the same version is unpacked, without its dependencies. The
 # same version and signature do not guarantee the same layout: never use the upstream tarball for Debian's nginx.
+# NGINX_VERSION is the version of a binary that cannot be run here (debian.sh).
 
 set -eu
 
@@ -34,7 +35,8 @@ version_of_headers() {
 # The module signature of these headers. nginx compares it byte by byte when it loads a module.
 signature_of_headers() {
     printf '#include <ngx_config.h>\n#include <ngx_core.h>\nFLYPSNGR NGX_MODULE_SIGNATURE\n' |
-        "${CC:-cc}" -E -P -I"$1/src/core" -I"$1/src/event" -I"$1/src/event/modules" -I"$1/src/os/unix" -I"$2" - |
+        "${CC:-cc}" -E -P -I"$1/src/core" -I"$1/src/event" -I"$1/src/event/modules" -I"$1/src/event/quic" \
+            -I"$1/src/os/unix" -I"$2" - |
         sed -n '/^FLYPSNGR/,$p' | tr -cd '0-9,'
 }
 
@@ -44,7 +46,7 @@ check() {
     [ -f "$source_dir/src/core/nginx.h" ] || fail "$source_dir holds no nginx sources (src/core/nginx.h is missing)"
     [ -f "$build_dir/ngx_auto_config.h" ] || fail "$build_dir is not configured (ngx_auto_config.h is missing): run ./configure there"
 
-    theirs=$(version_of_binary "$nginx")
+    theirs=${NGINX_VERSION:-$(version_of_binary "$nginx")}
     ours=$(version_of_headers "$source_dir")
     [ "$theirs" = "$ours" ] ||
         fail "$nginx is version $theirs, but the headers in $source_dir are of $ours: a module loads only into its own version"

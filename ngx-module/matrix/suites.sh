@@ -13,26 +13,32 @@ options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/d
     -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o Acquire::Languages=none
     -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
 
-# The archive of this machine's Debian. apt knows it after the first update.
+# archive LABEL: an archive of this machine's Debian. apt knows it after the first update.
 archive() {
     # shellcheck disable=SC2016 # apt's variables
-    apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
+    apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' "Label: $1" | head -n 1
 }
 
 update() {
-    local site
-    site=$(archive)
+    local site security suite
+    site=$(archive Debian)
     if [ -z "$site" ]; then
         apt-get update -qq
-        site=$(archive)
+        site=$(archive Debian)
     fi
+    security=$(archive Debian-Security)
     [ -n "$site" ] || { echo "apt names no archive of Debian on this machine" >&2; return 1; }
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
     cat >"$apt/sources.list" <<END
 deb-src [signed-by=$keyring] $site bookworm main
 deb-src [signed-by=$keyring] $site trixie main
+deb [signed-by=$keyring] $site bookworm main
+deb [signed-by=$keyring] $site trixie main
 deb [signed-by=$keyring] $site sid main
 END
+    for suite in ${security:+bookworm trixie}; do
+        echo "deb [signed-by=$keyring] $security $suite-security main" >>"$apt/sources.list"
+    done
     echo "reading the package lists of bookworm, trixie and sid" >&2
     apt-get "${options[@]}" --error-on=any -qq update
     touch "$apt/updated"

@@ -24,7 +24,7 @@ pub(super) fn exists(installation: &Installation) -> Verdict {
         return Verdict::Ok(module.display().to_string());
     }
     Verdict::Failed(format!(
-        "{} does not exist.\nInstall the package libnginx-mod-http-passenger, or run make build and make install.",
+        "{} does not exist.\nInstall the package libnginx-mod-http-flying-passenger, or run make build and make install.",
         module.display()
     ))
 }
