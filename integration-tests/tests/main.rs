@@ -34,6 +34,7 @@ mod doctor;
 mod doctor_diagnosis;
 mod env_file;
 mod exec;
+mod exec_console;
 mod failures_buffers;
 mod failures_clock;
 mod failures_dead_disk;
