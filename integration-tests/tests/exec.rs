@@ -12,7 +12,7 @@ use test_support::{
 };
 
 /// True, with a loud line, where the test cannot be run.
-fn needs_root(test: &str) -> bool {
+pub(crate) fn needs_root(test: &str) -> bool {
     if !is_root() {
         skipped(test, "users are switched by root only");
     }
@@ -23,12 +23,12 @@ fn named(name: &str) -> User {
     User::from_name(name).unwrap().unwrap_or_else(|| panic!("there is no user {name}"))
 }
 
-fn words<'w>(app: &'w str, command: &[&'w str]) -> Vec<&'w str> {
+pub(crate) fn words<'w>(app: &'w str, command: &[&'w str]) -> Vec<&'w str> {
     ["exec", app, "--"].into_iter().chain(command.iter().copied()).collect()
 }
 
 /// The tool against this daemon, with an environment of which nothing may reach the command.
-fn tool(daemon: &Daemon, arguments: &[&str]) -> Command {
+pub(crate) fn tool(daemon: &Daemon, arguments: &[&str]) -> Command {
     let registry = daemon.admin_socket();
     let registry = registry.ancestors().nth(2).unwrap().to_path_buf();
     let mut command = Command::new(binary("passenger-config"));
@@ -38,7 +38,7 @@ fn tool(daemon: &Daemon, arguments: &[&str]) -> Command {
 }
 
 #[track_caller]
-fn printed(output: Output) -> String {
+pub(crate) fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "it is quiet");
     String::from_utf8(output.stdout).unwrap()
@@ -312,103 +312,4 @@ fn without_a_daemon_the_command_is_not_run() {
         String::from_utf8_lossy(&output.stderr).contains("flying-passenger is not running"),
         "{output:?}"
     );
-}
-
-/// Types into a console on a new terminal, and prints what appears there.
-const CONSOLE: &str = r#"
-import os, pty, re, select, sys, time
-
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-seen = b""
-
-def until(pattern):
-    global seen
-    end = time.monotonic() + 60
-    while not re.search(pattern, seen):
-        if time.monotonic() > end or not select.select([terminal], [], [], 60)[0]:
-            sys.exit("%r is not in %r" % (pattern, seen))
-        seen += os.read(terminal, 65536)
-    seen = re.split(pattern, seen, maxsplit=1)[-1]
-
-def type(text):
-    os.write(terminal, text)
-
-until(rb"[$#] ")
-type(b"tty; echo term=$TERM fruit=$FRUIT\n")
-until(rb"/dev/pts/\d+\r\n")
-until(rb"term=vt100 fruit=pear\r\n")
-type(b"sleep 1000\n")
-until(rb"sleep 1000\r\n")
-time.sleep(0.2)
-type(b"\x03")
-until(rb"[$#] ")
-type(b"sleep 2000 &\n")
-type(b"jobs; kill -9 %1; wait; echo after=$((1+1))\n")
-until(rb"sleep 2000")
-until(rb"after=2\r\n")
-type(b"python3 -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")'\n")
-until(rb"%%REFUSAL%%")
-type(b"exit 5\n")
-_, status = os.waitpid(pid, 0)
-sys.exit(os.waitstatus_to_exitcode(status))
-"#;
-
-#[test]
-fn a_console_has_the_callers_terminal_with_job_control() {
-    let setup = OneApp::app("passenger_env_var FRUIT pear;", |app| {
-        let app = app.standard(Language::Python);
-        if is_root() { app.owned_by("games") } else { app }
-    });
-    setup.nginx.get("/").expect(200);
-    let dir = setup.app.dir().display().to_string();
-    let tool = tool(&setup.daemon, &[]);
-    let mut console = Command::new("python3");
-    // Without root, only the kernel's own setting protects the terminal.
-    let refusal = if is_root() { "PermissionError" } else { "Error|exit 5" };
-    console
-        .args(["-c", &CONSOLE.replace("%%REFUSAL%%", refusal)])
-        .arg(tool.get_program())
-        .args(["exec", &dir])
-        .env("TERM", "vt100");
-    let registry = setup.daemon.admin_socket().ancestors().nth(2).unwrap().to_path_buf();
-    let output = console.env("PASSENGER_INSTANCE_REGISTRY_DIR", registry).output().unwrap();
-    assert_eq!(output.status.code(), Some(5), "{output:?}");
-}
-
-#[test]
-fn the_profile_of_the_users_shell_applies() {
-    if needs_root("the_profile_of_the_users_shell_applies") {
-        return;
-    }
-    let test_dir = TestDir::new();
-    let app = test_dir.app("app").standard(Language::Python);
-    let home = test_dir.path("home");
-    fs::create_dir_all(&home).unwrap();
-    fs::write(home.join(".profile"), "export FRUIT=pear RAILS_ENV=wrong PATH=\"$HOME/bin:$PATH\"\ncd /\n")
-        .unwrap();
-    std::os::unix::fs::chown(app.dir(), Some(54321), Some(60)).unwrap();
-    let account = format!("visitor:x:54321:60::{}:/bin/bash\n", home.display());
-    let daemon = test_dir.daemon().with_accounts(&account).start();
-    let lines = format!(
-        "passenger_user visitor; passenger_python {}; passenger_env_var NASTY \"a'b $\";",
-        "/usr/bin/python3"
-    );
-    let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", &lines)).start();
-    nginx.get("/").expect(200);
-    let dir = app.dir().display().to_string();
-    let command = words(&dir, &["sh", "-c", "echo \"$FRUIT|$RAILS_ENV|$PATH|$PWD|$NASTY|$(id -un)\""]);
-    let tool = tool(&daemon, &command);
-    // The daemon has its own /etc.
-    let output = Command::new("nsenter")
-        .args(["--mount", "--target", &daemon.pid().to_string(), "--"])
-        .arg(tool.get_program())
-        .args(tool.get_args())
-        .env("PASSENGER_INSTANCE_REGISTRY_DIR", daemon.admin_socket().ancestors().nth(2).unwrap())
-        .output();
-    let path = format!("/usr/bin:{}/bin:", home.display());
-    let printed = printed(output.unwrap());
-    assert!(printed.starts_with(&format!("pear|production|{path}")), "{printed}");
-    assert!(printed.ends_with(&format!("|{dir}|a'b $|visitor\n")), "{printed}");
 }

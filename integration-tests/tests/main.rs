@@ -37,6 +37,7 @@ mod entry_points_missing;
 mod entry_points_of_frameworks;
 mod env_file;
 mod exec;
+mod exec_console;
 mod failures_buffers;
 mod failures_clock;
 mod failures_dead_disk;

@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 64 * 1024;
 const WRITABLE: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 /// Names and values, in the order of the file.
-pub(crate) type Variables = Vec<(String, String)>;
+pub(super) type Variables = Vec<(String, String)>;
 
 /// The environment file of an app as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ impl EnvFile {
 /// Parses the content of an environment file; `None` when it is refused.
 #[cfg(feature = "fuzzing")]
 #[must_use]
-pub fn env_file_variables(content: &[u8]) -> Option<Variables> {
+pub fn env_file_variables(content: &[u8]) -> Option<Vec<(String, String)>> {
     syntax::parse(content).ok()
 }
 
