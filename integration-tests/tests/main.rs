@@ -51,6 +51,7 @@ mod gallery_generic;
 mod gallery_node;
 mod gallery_python;
 mod gallery_ruby;
+mod getting_started;
 mod harness;
 mod hijack;
 mod hijack_slots;
