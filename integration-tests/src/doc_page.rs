@@ -19,6 +19,24 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Whether it only requests pages.
+    pub fn is_request(&self) -> bool {
+        matches!(self, Self::Commands(script) if script.starts_with("curl "))
+    }
+
+    /// Whether it replaces the application's processes one by one.
+    pub fn is_deployment(&self) -> bool {
+        matches!(self, Self::Commands(script) if script.contains("--rolling-restart"))
+    }
+
+    /// What its first request passes to curl.
+    pub fn url(&self) -> Option<String> {
+        let Self::Commands(script) = self else { return None };
+        script.lines().find_map(|line| line.strip_prefix("curl ")).map(str::to_owned)
+    }
+}
+
 /// Returns the steps of a page; panics if a block is none.
 pub fn steps(page: &str) -> Vec<Step> {
     let mut steps = Vec::new();

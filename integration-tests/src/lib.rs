@@ -6,6 +6,7 @@
 mod app;
 mod browser;
 mod chromium;
+mod clean_machine;
 mod context;
 mod daemon;
 mod dead_disk;
@@ -42,6 +43,7 @@ mod wait;
 pub use app::App;
 pub use browser::{Browser, Form};
 pub use chromium::Chromium;
+pub use clean_machine::CleanMachine;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use dead_disk::DeadDisk;
 pub use directives::{Directive, Takes, documented, in_code};

@@ -23,6 +23,7 @@ mod daemon_life;
 mod daemon_limits;
 mod daemon_log;
 mod daemon_wide;
+mod deploying;
 mod deployment;
 mod detection;
 mod direct;
