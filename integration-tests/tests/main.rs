@@ -11,6 +11,7 @@ mod app_settings;
 mod app_sockets;
 mod asgi;
 mod cgroups;
+mod coming_from;
 mod compromised_worker;
 mod configuration_changes;
 mod configuration_file;
