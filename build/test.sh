@@ -38,7 +38,7 @@ row() {
 # The supervisor's tests are a separate runner.
 rust() {
     step cargo test --release -p flying-passenger-protocol -p flying-passenger-generate -p flying-passenger-module-core \
-        -- ${wanted:+"$wanted"}
+        -p flying-passenger-detection -- ${wanted:+"$wanted"}
     step cargo test --release -p flying-passenger-common -p flying-passenger-supervisor -p flying-passenger-router \
         -p flying-passenger-tools --lib -- ${wanted:+"$wanted"}
 }

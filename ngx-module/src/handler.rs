@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use module_core::app_location::public_dir;
+use module_core::app_location::{AppLocation, public_dir};
 use module_core::base_uri;
+use module_core::nothing_found::NothingFound;
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
@@ -18,6 +19,7 @@ use crate::upstream::Forwarding;
 #[derive(Debug)]
 pub(crate) struct Passenger;
 
+const NOT_FOUND: u16 = 404;
 const INTERNAL_ERROR: u16 = 500;
 
 impl ContentHandler for Passenger {
@@ -43,7 +45,22 @@ impl ContentHandler for Passenger {
             Ok(PublicFile::None) => {}
             Err(_) => return Decision::Status(INTERNAL_ERROR),
         }
-        forward(request, location, application, &mapped, base)
+        forward(request, location, application, &mut mapped, base)
+    }
+
+    /// A directory without an index, in a location without an application.
+    fn decide_last(request: Request<'_>, location: &LocationConf) -> Decision<Forwarding> {
+        let Some(application) = location.application().filter(|_| request.uri().ends_with(b"/")) else {
+            return Decision::Decline;
+        };
+        let Some(mapped) = MappedFile::new(request) else {
+            return Decision::Status(INTERNAL_ERROR);
+        };
+        let base = base_uri::matching(&location.written.base_uris, request.uri());
+        match &app_location(request, location, application, &mapped, base).nothing_found {
+            Some(nothing) => not_found(request, location, nothing),
+            None => Decision::Decline,
+        }
     }
 }
 
@@ -51,19 +68,16 @@ fn forward(
     request: Request<'_>,
     location: &LocationConf,
     application: &Application,
-    mapped: &MappedFile<'_>,
+    mapped: &mut MappedFile<'_>,
     base: Option<&str>,
 ) -> Decision<Forwarding> {
-    let (path, root_len) = mapped.path();
-    let public = match (&location.written.document_root, base) {
-        (Some(dir), Some(_)) => dir.as_bytes(),
-        _ => public_dir(path, root_len, request.uri(), base),
-    };
-    let location = application.locations.borrow_mut().get(&application.app, public, base.is_some(), now());
-    match &location.lookup {
-        Ok(Some(_)) => {}
-        Ok(None) => return Decision::Decline,
-        Err(err) => {
+    let conf = location;
+    let location = app_location(request, conf, application, mapped, base);
+    match (&location.lookup, &location.nothing_found) {
+        (Ok(Some(_)), _) => {}
+        (Ok(None), Some(nothing)) if mapped.is_missing() => return not_found(request, conf, nothing),
+        (Ok(None), _) => return Decision::Decline,
+        (Err(err), _) => {
             request.log().error(format_args!("{err}"));
             return Decision::Status(INTERNAL_ERROR);
         }
@@ -73,4 +87,29 @@ fn forward(
         return Decision::Status(INTERNAL_ERROR);
     }
     Decision::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
+}
+
+/// Returns the application of a request, and its root.
+fn app_location(
+    request: Request<'_>,
+    location: &LocationConf,
+    application: &Application,
+    mapped: &MappedFile<'_>,
+    base: Option<&str>,
+) -> Rc<AppLocation> {
+    let (path, root_len) = mapped.path();
+    let public = match (&location.written.document_root, base) {
+        (Some(dir), Some(_)) => dir.as_bytes(),
+        _ => public_dir(path, root_len, request.uri(), base),
+    };
+    application.locations.borrow_mut().get(&application.app, public, base.is_some(), now())
+}
+
+/// The response where there is neither an application nor a file.
+fn not_found(request: Request<'_>, location: &LocationConf, nothing: &NothingFound) -> Decision<Forwarding> {
+    request.log().error(format_args!("{nothing}"));
+    if location.written.has_friendly_error_pages() {
+        return Decision::Page(NOT_FOUND, nothing.page());
+    }
+    Decision::Status(NOT_FOUND)
 }

@@ -1,11 +1,15 @@
 //! Levels of the configuration, which nginx creates, fills and merges: a location's effective settings are prepared for
 //! requests and its handler is installed.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::mem::offset_of;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::ptr::from_ref;
 use std::rc::Rc;
 
+use module_core::app_location::exposed_source;
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
 use module_core::roster::{self, ConfiguredApps};
@@ -126,6 +130,27 @@ fn warn_of_own_user(sent_as: &str, directive: &Directive<Meaning>, cf: &mut Conf
     }
 }
 
+/// Logs a warning, once for each directory: nginx serves every file of a public directory.
+fn warn_of_exposed_source(cf: &mut ConfContext<'_>, at: &str) -> Result<(), String> {
+    let (_, roster::Files::Root(dir) | roster::Files::Alias(dir)) = core_conf::files(cf) else {
+        return Ok(());
+    };
+    let dir = PathBuf::from(OsStr::from_bytes(dir));
+    let is_new = main_conf::with(cf, |conf| conf.checked_dirs.insert(dir.clone()))?;
+    if let Some(file) = is_new.then(|| exposed_source(&dir)).flatten() {
+        cf.report(
+            Level::Warn,
+            format_args!(
+                "passenger_enabled is on{at}, and the root {dir} contains the source of an application ({file}), which \
+                 visitors can download: let \"root\" be a directory of public files, such as {dir}/public, even if it is \
+                 empty",
+                dir = dir.display()
+            ),
+        );
+    }
+    Ok(())
+}
+
 impl LocationConf {
     /// Whether the location shows the status page. Its handler also serves an `if` in it.
     fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
@@ -170,6 +195,7 @@ impl LocationConf {
             return Ok(None);
         }
         core_conf::redirect_to_final_slash(cf);
+        warn_of_exposed_source(cf, &at)?;
         Ok(apps)
     }
 

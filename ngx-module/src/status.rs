@@ -49,6 +49,10 @@ impl ContentHandler for StatusPage {
             Decision::Status(NOT_ALLOWED)
         }
     }
+
+    fn decide_last(_request: Request<'_>, _location: &LocationConf) -> Decision<StatusRequest> {
+        Decision::Decline
+    }
 }
 
 impl Exchange for StatusRequest {

@@ -152,6 +152,17 @@ impl AppKind {
         Self::ALL.into_iter().find(|kind| kind.definition().types.contains(&app_type))
     }
 
+    /// Returns the kind of a startup file by the ending of its name; `None` where it may be of several kinds.
+    pub fn of_file(file: &str) -> Option<Self> {
+        let (_, ending) = file.rsplit('/').next()?.rsplit_once('.')?;
+        match ending {
+            "ru" => Some(Self::Ruby),
+            "py" | "wsgi" => Some(Self::Python),
+            "js" | "cjs" | "mjs" => Some(Self::Node),
+            _ => None,
+        }
+    }
+
     /// Returns every value of `passenger_app_type`.
     pub fn types() -> impl Iterator<Item = &'static str> {
         Self::ALL.into_iter().flat_map(|kind| kind.definition().types).copied()
@@ -186,6 +197,20 @@ mod tests {
             assert_eq!(AppKind::of_type(app_type), kind, "{app_type}");
         }
         assert!(AppKind::ALL.into_iter().all(|kind| AppKind::of_name(kind.as_str()) == Some(kind)));
+    }
+
+    #[test]
+    fn a_file_has_the_kind_of_its_ending() {
+        for (file, kind) in [
+            ("alt.ru", Some(AppKind::Ruby)),
+            ("/srv/shop/web.wsgi", Some(AppKind::Python)),
+            (".output/server/index.mjs", Some(AppKind::Node)),
+            ("bin/www", None),
+            ("dir.py/start", None),
+            ("", None),
+        ] {
+            assert_eq!(AppKind::of_file(file), kind, "{file}");
+        }
     }
 
     #[test]

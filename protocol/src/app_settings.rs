@@ -97,14 +97,14 @@ settings! {
 settings! {
     /// The settings that the router uses.
     RouterSettings, ROUTER_SETTINGS {
-        /// Startup file [default: config.ru, passenger_wsgi.py or app.js]
+        /// Startup file [default: found in the app's directory]
         startup_file: Option<String> = optional(Text);
-        /// Ruby interpreter [default: ruby]
-        ruby: String = text("ruby").flag("ruby", "PATH");
-        /// Python interpreter [default: python3 or python]
+        /// Ruby interpreter [default: the one that the app's directory asks for, else ruby]
+        ruby: String = optional(Text).flag("ruby", "PATH");
+        /// Python interpreter [default: the one that the app's directory asks for, else python3 or python]
         python: String = optional(Text).flag("python", "PATH");
-        /// Node.js interpreter [default: node]
-        nodejs: String = text("node").flag("nodejs", "PATH");
+        /// Node.js interpreter [default: the one that the app's directory asks for, else node]
+        nodejs: String = optional(Text).flag("nodejs", "PATH");
         /// Directory of restart.txt
         restart_dir: PathBuf = text("tmp");
         /// Path that an app must answer without an error before it gets requests

@@ -9,6 +9,7 @@
 pub mod app_kind;
 pub mod app_settings;
 pub mod daemon_settings;
+pub mod found;
 pub mod frame;
 pub mod globals;
 pub mod hello;

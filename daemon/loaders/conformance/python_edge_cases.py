@@ -46,6 +46,37 @@ hidden = [name for name in os.environ if "FLYING" in name]
             self.assertEqual(loader.connect().ask(path="/ignore")[2], b"ignored")
             self.finish(loader)
 
+    def test_an_application_may_be_called_app(self):
+        source = self.source + "\napp = application\ndel application\n"
+        loader = self.process(self.command, self.startup_file, source, self.env)
+        self.addCleanup(loader.close)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        self.assertEqual(loader.connect().ask(path="/ignore")[2], b"ignored")
+        self.finish(loader)
+
+    def test_a_file_is_loaded_once_under_its_own_name(self):
+        importing = self.source + """
+import importlib, sys
+assert importlib.import_module(__name__) is sys.modules["passenger_wsgi"] is sys.modules[__name__]
+with open("loaded", "a") as file:
+    file.write(__name__ + "\\n")
+import other
+"""
+        for name, files, module in (
+            ("app.py", {}, "app"),
+            ("shop/wsgi.py", {"shop/__init__.py": ""}, "shop.wsgi"),
+            ("shop/wsgi.py", {"shop/models.py": ""}, "passenger_wsgi"),
+            ("app.py", {"app/__init__.py": ""}, "passenger_wsgi"),
+            ("my-app.py", {}, "passenger_wsgi"),
+            ("os.py", {}, "passenger_wsgi"),
+        ):
+            files = {**files, "other.py": f"import {module}", name: importing}
+            loader = self.process(self.command, name, None, self.env, files)
+            self.addCleanup(loader.close)
+            self.assertEqual(loader.report, self.ready, loader.log())
+            self.assertEqual((Path(loader.dir.name) / "loaded").read_text(), module + "\n", name)
+            self.finish(loader)
+
     def test_a_library_may_remove_or_replace_system_calls(self):
         for before in (NO_POLL, LATE_CLOSE):
             loader = self.served("start('200 OK', [])\nreturn [b'x']", before)

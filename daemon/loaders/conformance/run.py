@@ -286,9 +286,11 @@ class Wsgi(WsgiSpecification, WsgiEdges, Cases, unittest.TestCase):
     missing_library, failing = "import no_such_library", "raise RuntimeError('out of cheese')"
 
     def test_a_startup_file_without_application_is_told(self):
-        loader = self.start("app = 1")
-        self.assertRegex(loader.report, r"^error the startup file .* does not define `application`")
-        self.assertEqual(loader.wait(), 1)
+        for text, report in (("shop = 1", r"the startup file .* does not define `application` or `app`"),
+                             ("app = 1", r"`app` in .* cannot be called")):
+            loader = self.start(text)
+            self.assertRegex(loader.report, "^error " + report)
+            self.assertEqual(loader.wait(), 1)
 
     def test_out_of_band_work_is_a_call(self):
         loader = self.start("""

@@ -131,7 +131,7 @@ pub fn settings(block: &Settings) -> Vec<String> {
     let (settings, unknown) = AppSettings::from_block(block);
     for kind in AppKind::ALL {
         // These must not panic, whatever the values are.
-        let _ = (settings.interpreter(kind), settings.startup_file(kind), settings.is_smart(kind));
+        let _ = (settings.interpreter(kind), settings.is_smart(kind));
         let _ = settings.concurrency(kind, Some(settings.threads(kind)));
     }
     unknown

@@ -47,6 +47,9 @@ pub(super) fn show(report: &Value) {
     if let Some(user) = report["user"]["name"].as_str() {
         println!("User        : {user}");
     }
+    if !text("entry_point").is_empty() {
+        println!("Runs        : {}", text("entry_point"));
+    }
     show_steps(report);
     for (title, key) in [("Details", "details"), ("Output of the application", "output")] {
         if !text(key).is_empty() {

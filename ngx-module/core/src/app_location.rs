@@ -7,10 +7,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::rc::Rc;
 
+pub use detection::exposed_source;
+use detection::{DetectError, Detected};
 use protocol::request::AppKind;
 
 use crate::app_kind::AppType;
-use crate::detect::{self, DetectError, Detected};
+use crate::nothing_found::NothingFound;
 
 /// The configuration of a location's application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct AppConf {
     pub kind: Option<AppType>,
     /// `passenger_app_start_command`.
     pub start_command: Option<String>,
+    /// `passenger_startup_file`.
+    pub startup_file: Option<String>,
     /// The directory depends on the request, as with variables in `root`.
     pub varies: bool,
 }
@@ -43,6 +47,8 @@ pub struct AppLocation {
     pub group: Vec<u8>,
     /// The application found there.
     pub lookup: Lookup,
+    /// Why there is none, where one was expected; `None` where nginx serves the location without one.
+    pub nothing_found: Option<NothingFound>,
     under_base: bool,
     /// When it was determined, in seconds.
     at: i64,
@@ -82,7 +88,8 @@ impl AppLocation {
     fn resolve(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
         let (root, group) = locate(conf, public_dir, under_base);
         let lookup = find_app(conf, &root);
-        Self { public_dir: public_dir.to_vec(), root, group, lookup, under_base, at }
+        let nothing_found = (lookup == Ok(None)).then(|| NothingFound::of(conf, &root)).flatten();
+        Self { public_dir: public_dir.to_vec(), root, group, lookup, nothing_found, under_base, at }
     }
 }
 
@@ -106,17 +113,37 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
 ///
 /// [`DetectError`] when the directory cannot be read.
 pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
-    if conf.varies && conf.root.is_none() && is_missing(root) {
+    if is_made_up(conf, root) {
         return Ok(None);
     }
-    let app =
-        |kind, start_command: &str| Ok(Some(Detected { kind, start_command: start_command.to_owned() }));
+    let directory = Path::new(OsStr::from_bytes(root));
     match (&conf.start_command, conf.kind) {
-        (Some(command), _) => app(AppKind::Generic, command),
-        (None, Some(AppType::Known(kind))) => app(kind, ""),
+        (Some(command), _) => Ok(Some(Detected::of_command(command))),
+        (None, Some(AppType::Known(kind))) if conf.startup_file.is_some() || kind.loader().is_none() => {
+            Ok(Some(Detected::configured(kind)))
+        }
+        (None, Some(AppType::Known(kind))) => Ok(Some(detection::detect_file(directory, kind))),
         (None, Some(AppType::Unknown)) => Ok(None),
-        (None, None) => detect::detect(Path::new(OsStr::from_bytes(root))),
+        (None, None) => detect(conf, directory),
     }
+}
+
+/// Detects the type. A configured startup file takes precedence over the one that is found.
+fn detect(conf: &AppConf, directory: &Path) -> Lookup {
+    let Some(file) = &conf.startup_file else {
+        return detection::detect(directory);
+    };
+    if let Some(kind) = AppKind::of_file(file) {
+        return Ok(Some(Detected::configured(kind)));
+    }
+    let found = detection::detect(directory)?;
+    Ok(found
+        .map(|found| if found.kind.loader().is_some() { Detected::configured(found.kind) } else { found }))
+}
+
+/// Whether a client may have made up the name of the directory, which does not exist.
+pub(crate) fn is_made_up(conf: &AppConf, root: &[u8]) -> bool {
+    conf.varies && conf.root.is_none() && is_missing(root)
 }
 
 /// Whether there is no such directory. Clients choose the name where `root` contains a variable such as `$host`, and
@@ -124,7 +151,7 @@ pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
 fn is_missing(root: &[u8]) -> bool {
     match Path::new(OsStr::from_bytes(root)).metadata() {
         Ok(metadata) => !metadata.is_dir(),
-        Err(err) => detect::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
+        Err(err) => detection::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
     }
 }
 
@@ -232,13 +259,54 @@ mod tests {
             ..conf()
         };
         let lookup = AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup;
-        assert_eq!(lookup, Ok(Some(Detected { kind: AppKind::Generic, start_command: "./serve".into() })));
+        assert_eq!(lookup, Ok(Some(Detected::of_command("./serve"))));
     }
 
     #[test]
     fn an_unknown_type_leaves_the_location_to_nginx() {
         let conf = AppConf { kind: Some(AppType::Unknown), ..conf() };
         assert_eq!(AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup, Ok(None));
+    }
+
+    #[test]
+    fn a_configured_startup_file_determines_the_type_by_its_ending() {
+        let dir = scratch("startup-file");
+        fs::write(dir.join("config.ru"), "").unwrap();
+        fs::write(dir.join("app.py"), "app = 1").unwrap();
+        let root = dir.clone().into_os_string().into_vec();
+        let found = |file: &str, kind| {
+            let conf = AppConf { startup_file: Some(file.into()), kind, ..conf() };
+            find_app(&conf, &root).unwrap().unwrap()
+        };
+        assert_eq!(found("web/main.py", None), Detected::configured(AppKind::Python));
+        assert_eq!(found("bin/www", None), Detected::configured(AppKind::Ruby), "as it is detected");
+        assert_eq!(found("x.js", Some(AppType::Known(AppKind::Ruby))), Detected::configured(AppKind::Ruby));
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_startup_file_of_a_configured_type_is_found() {
+        let dir = scratch("typed");
+        fs::write(dir.join("config.ru"), "").unwrap();
+        fs::write(dir.join("app.py"), "app = 1").unwrap();
+        let conf = AppConf { kind: Some(AppType::Known(AppKind::Python)), ..conf() };
+        let found = find_app(&conf, dir.as_os_str().as_bytes()).unwrap().unwrap();
+        assert_eq!((found.kind, found.entry().value), (AppKind::Python, "app.py"));
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_location_without_an_application_says_why() {
+        let dir = scratch("nothing");
+        fs::write(dir.join("app.py"), "x = 1").unwrap();
+        let public = dir.join("public").into_os_string().into_vec();
+        let nothing = |conf: &AppConf| AppLocation::resolve(conf, &public, false, 0).nothing_found;
+        let text = nothing(&conf()).unwrap().to_string();
+        assert!(text.contains("app.py defines neither"), "{text}");
+        assert_eq!(nothing(&AppConf { kind: Some(AppType::Unknown), ..conf() }), None);
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(nothing(&conf()).unwrap().to_string().contains("does not exist"));
+        assert_eq!(nothing(&AppConf { varies: true, ..conf() }), None, "the client's choice");
     }
 
     #[test]
@@ -250,7 +318,7 @@ mod tests {
         let public = dir.join("blog").into_os_string().into_vec();
         let location = AppLocation::resolve(&conf(), &public, true, 0);
         assert!(location.root.ends_with(b"/app"));
-        assert_eq!(location.lookup, Ok(Some(Detected { kind: AppKind::Ruby, start_command: String::new() })));
+        assert_eq!(location.lookup, Ok(Some(Detected::configured(AppKind::Ruby))));
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -262,7 +330,7 @@ mod tests {
         assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Ok(None));
         fs::write(dir.join("app.js"), "").unwrap();
         assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Ok(None));
-        let app = Ok(Some(Detected { kind: AppKind::Node, start_command: String::new() }));
+        let app = Ok(Some(Detected::configured(AppKind::Node)));
         assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
         fs::remove_dir_all(dir).unwrap();
     }

@@ -9,12 +9,12 @@
 pub mod app_kind;
 pub mod app_location;
 pub mod base_uri;
-pub mod detect;
 pub mod fly_with;
 pub mod host;
 pub mod instance;
 pub mod manifest;
 pub mod negative_cache;
+pub mod nothing_found;
 pub mod pre_start;
 pub mod request_headers;
 pub mod request_id;

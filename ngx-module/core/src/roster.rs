@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use detection::Detected;
 use protocol::PayloadError;
 use protocol::limits::MAX_ROSTER_ENTRIES;
 use protocol::request::AppRef;
@@ -15,7 +16,6 @@ use protocol::settings::Value;
 
 use crate::app_location::{self, AppConf};
 use crate::base_uri;
-use crate::detect::Detected;
 use crate::settings::{Block, Written};
 
 /// Where a location's files are.

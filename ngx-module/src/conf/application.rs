@@ -40,6 +40,7 @@ impl Application {
             env: written.settings.text("app_env").unwrap_or("production").to_owned(),
             kind: written.app_type,
             start_command: written.app_start_command.clone(),
+            startup_file: written.settings.text("startup_file").map(str::to_owned),
             varies: false,
         };
         Ok(Self {

@@ -74,6 +74,14 @@ impl Written {
         inherit(&mut self.panic_in, &outer.panic_in);
     }
 
+    /// Whether visitors see the reasons of errors, as far as nginx knows: the daemon may have another default.
+    pub(crate) fn has_friendly_error_pages(&self) -> bool {
+        match self.settings.values().get("friendly_error_pages") {
+            Some(value) => *value == Value::Flag(true),
+            None => self.settings.text("app_env") == Some("development"),
+        }
+    }
+
     /// Returns the settings of an enabled level, including those used in nginx only.
     pub(crate) fn effective(&self) -> Settings {
         let mut all = self.settings.values().clone();

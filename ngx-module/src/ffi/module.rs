@@ -6,11 +6,12 @@ use super::codes::{ERROR, OK};
 use super::conf::{ConfContext, canary, commands};
 use super::guard::guard;
 use super::log::Level;
-use super::request::content::Registered;
+use super::request::content::{self, Registered};
 use super::request::variables;
 use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
+use crate::handler::Passenger;
 use crate::roster_connection::RosterConnection;
 use crate::variables::PassengerVariables;
 
@@ -55,6 +56,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
     // SAFETY: nginx's call.
     let mut cf = unsafe { ConfContext::new(cf) };
     guard(cf.log(), ERROR, || match canary::check(&mut cf) {
+        Ok(()) if !content::install_last::<Passenger>(&cf) => ERROR,
         Ok(()) => {
             commands::finish::<LocationConf>(&mut cf);
             OK

@@ -25,7 +25,10 @@ pub struct SpawnSpec {
     pub startup_file: PathBuf,
     /// The shell command of a generic app; otherwise empty.
     pub start_command: String,
-    /// The interpreter: a path, or a name looked up in `PATH`. Empty for generic apps.
+    /// Why startup file or command were chosen, if they were found in the app's directory; empty if they are configured
+    /// or usual.
+    pub found: String,
+    /// The interpreter: a path, or a name looked up in `PATH`. Empty if it is to be found, and for generic apps.
     pub interpreter: String,
     /// The base URI, empty at the root.
     pub base_uri: String,

@@ -146,7 +146,7 @@ impl Snapshot {
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
-                    start_command: route.start_command.clone(),
+                    start_command: route.command().to_owned(),
                     environment: route.settings.process.app_env.clone(),
                     queue: group.waiting(),
                     spawning: group.starting,

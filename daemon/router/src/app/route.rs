@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 #[cfg(test)]
 use protocol::app_settings::RouterSettings;
+use protocol::found::Found;
 use protocol::request::{AppKind, AppRef};
 use protocol::settings::{Digest, Settings};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ pub(crate) struct Route {
     pub(crate) kind: AppKind,
     pub(crate) root: PathBuf,
     pub(crate) base_uri: String,
-    pub(crate) start_command: String,
+    /// As nginx sends it: [`Route::entry`] takes it apart.
+    start_command: String,
     pub(crate) server_software: String,
     pub(crate) settings: AppSettings,
     /// When nginx read the newest configuration under which a request used this route, in milliseconds since 1970.
@@ -94,23 +96,45 @@ impl Route {
         }
     }
 
+    /// Returns the command of a generic app, else the startup file, and why it was chosen if it was found in the app's
+    /// directory.
+    pub(crate) fn entry(&self) -> Found<'_> {
+        let found = Found::parse(&self.start_command);
+        if self.kind == AppKind::Generic {
+            return found;
+        }
+        let usual = self.kind.definition().startup_file.unwrap_or_default();
+        match self.settings.router.startup_file.as_deref() {
+            Some(configured) => Found { reason: None, value: configured },
+            None if found.value.is_empty() => Found { reason: None, value: usual },
+            None => found,
+        }
+    }
+
+    /// Returns the command of a generic app; empty for other apps.
+    pub(crate) fn command(&self) -> &str {
+        if self.kind == AppKind::Generic { self.entry().value } else { "" }
+    }
+
     /// Whether a description with the root and the settings of this route describes this route.
     pub(crate) fn is(&self, described: &Described<'_>) -> bool {
         let app = &described.app;
         self.kind == app.kind
             && self.name.as_bytes() == app.group
-            && self.start_command.as_bytes() == app.start_command
+            && Found::parse(&self.start_command).value == Found::parse(&text(app.start_command)).value
             && self.base_uri.as_bytes() == described.base_uri
     }
 
     /// Returns what the supervisor needs to start a process of this app.
     pub(crate) fn spawn_spec(&self) -> SpawnSpec {
+        let entry = self.entry();
         SpawnSpec {
             group: self.name.clone(),
             kind: self.kind,
             root: self.root.clone(),
-            startup_file: self.settings.startup_file(self.kind).into(),
-            start_command: self.start_command.clone(),
+            startup_file: if self.kind == AppKind::Generic { "" } else { entry.value }.into(),
+            start_command: self.command().to_owned(),
+            found: entry.reason.unwrap_or_default().to_owned(),
             interpreter: self.settings.interpreter(self.kind).to_owned(),
             base_uri: self.base_uri.clone(),
             server_software: self.server_software.clone(),
@@ -126,6 +150,7 @@ impl Route {
     pub(crate) fn starts_as(&self, other: &Self) -> bool {
         let essence = |route: &Self| SpawnSpec {
             server_software: String::new(),
+            found: String::new(),
             handover_data: Vec::new(),
             ..route.spawn_spec()
         };
@@ -198,6 +223,11 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 impl Route {
+    /// Sets what nginx sends as the start command.
+    pub(crate) fn set_entry(&mut self, field: &str) {
+        field.clone_into(&mut self.start_command);
+    }
+
     /// Creates a Ruby app with this interpreter.
     pub(crate) fn for_test(ruby: &str) -> Self {
         Self {
@@ -223,6 +253,27 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_found_becomes_startup_file_or_command() {
+        let mut route = Route::for_test("ruby");
+        let parts = |route: &Route| {
+            let spec = route.spawn_spec();
+            (spec.startup_file.display().to_string(), spec.start_command, spec.found)
+        };
+        let of =
+            |file: &str, command: &str, found: &str| (file.to_owned(), command.to_owned(), found.to_owned());
+        assert_eq!(parts(&route), of("config.ru", "", ""));
+        route.set_entry("# it is there\nweb.ru");
+        assert_eq!(parts(&route), of("web.ru", "", "it is there"));
+        route.settings.router.startup_file = Some("own.ru".into());
+        assert_eq!(parts(&route), of("own.ru", "", ""), "a directive takes precedence");
+        route.kind = AppKind::Generic;
+        route.set_entry("# \"web\" of Procfile\n./serve");
+        assert_eq!(parts(&route), of("", "./serve", "\"web\" of Procfile"));
+        route.set_entry("./serve");
+        assert_eq!((parts(&route), route.command()), (of("", "./serve", ""), "./serve"));
+    }
 
     #[test]
     fn a_memo_keeps_the_time_of_its_configuration() {

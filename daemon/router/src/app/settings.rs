@@ -63,12 +63,6 @@ impl AppSettings {
         kind.loader().map_or("", |loader| (loader.interpreter)(&self.router))
     }
 
-    /// Returns the startup file for this kind of app; empty if it has none.
-    pub(crate) fn startup_file(&self, kind: AppKind) -> &str {
-        let default = kind.definition().startup_file;
-        default.map_or("", |default| self.router.startup_file.as_deref().unwrap_or(default))
-    }
-
     /// Whether processes of this kind of app are forked from a preloader.
     pub(crate) fn is_smart(&self, kind: AppKind) -> bool {
         let preloading = kind.loader().filter(|loader| loader.preloader.is_some());

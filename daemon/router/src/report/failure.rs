@@ -27,6 +27,8 @@ pub(crate) struct SpawnFailure {
     pub(crate) app_env: String,
     /// What failed, in a sentence.
     pub(crate) summary: String,
+    /// What was run with which interpreter, and why, if it was found in the app's directory; otherwise empty.
+    pub(crate) entry_point: String,
     /// Details from the app, usually a backtrace.
     pub(crate) details: String,
     /// What the process wrote to its output before it ended.
@@ -57,6 +59,7 @@ impl SpawnFailure {
             app_root: route.root.display().to_string(),
             app_env: route.settings.process.app_env.clone(),
             summary: summary.to_owned(),
+            entry_point: trace.entry(route).unwrap_or_default(),
             details: String::new(),
             output: String::new(),
             steps: trace.failed(),
@@ -84,6 +87,9 @@ impl SpawnFailure {
         if let Some((pid, how)) = &self.process {
             let how = how.as_deref().unwrap_or("was killed");
             message.push_str(&format!("\nprocess {pid} {how}"));
+        }
+        if !self.entry_point.is_empty() {
+            message.push_str(&format!("\nruns: {}", self.entry_point));
         }
         if !self.steps.is_empty() {
             let results: Vec<_> = self.steps.iter().map(StepResult::to_string).collect();

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 
 use crate::app::route::Route;
 
+/// Most characters of a command that are reported.
+const MAX_ENTRY: usize = 300;
+
 /// One step of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +76,8 @@ pub(crate) struct StartupTrace {
     steps: Vec<Step>,
     /// When each of the first steps began; the last of them is in progress.
     begun: RefCell<Vec<Instant>>,
+    /// The interpreter that was found, and why; empty if the usual one is run.
+    program: RefCell<String>,
 }
 
 impl StartupTrace {
@@ -97,7 +102,30 @@ impl StartupTrace {
     }
 
     fn of(steps: Vec<Step>) -> Self {
-        Self { steps, begun: RefCell::new(vec![Instant::now()]) }
+        Self { steps, begun: RefCell::new(vec![Instant::now()]), program: RefCell::default() }
+    }
+
+    /// Records the interpreter that was found.
+    pub(crate) fn runs(&self, program: &str) {
+        program.clone_into(&mut self.program.borrow_mut());
+    }
+
+    /// Returns what is run with which interpreter, and why, as far as it was found and not configured. `None` also for
+    /// a process that is forked: its preloader has it.
+    pub(crate) fn entry(&self, route: &Route) -> Option<String> {
+        let (entry, program) = (route.entry(), self.program.borrow());
+        if !self.steps.contains(&Step::Execute) || (entry.reason.is_none() && program.is_empty()) {
+            return None;
+        }
+        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        let mut text: String = entry.value.chars().take(MAX_ENTRY).map(printable).collect();
+        if let Some(reason) = entry.reason {
+            text.push_str(&format!(" (found: {reason})"));
+        }
+        if !program.is_empty() {
+            text.push_str(&format!(", with {program}"));
+        }
+        Some(text)
     }
 
     /// Records that the process exists.
@@ -182,6 +210,21 @@ mod tests {
         let results: Vec<_> =
             results.split(", ").map(|result| result.split(" in ").next().unwrap()).collect();
         assert_eq!(results, ["fork done", "begin done"]);
+    }
+
+    #[test]
+    fn what_is_run_is_described_if_it_was_found() {
+        let mut route = Route::for_test("");
+        let trace = StartupTrace::from_program(&route, false);
+        assert_eq!(trace.entry(&route), None);
+        trace.runs("/srv/venv/bin/ruby (x)");
+        assert_eq!(trace.entry(&route).as_deref(), Some("config.ru, with /srv/venv/bin/ruby (x)"));
+        route.set_entry(&protocol::found::encode("it exists", "web.ru"));
+        assert_eq!(
+            trace.entry(&route).as_deref(),
+            Some("web.ru (found: it exists), with /srv/venv/bin/ruby (x)")
+        );
+        assert_eq!(StartupTrace::from_preloader().entry(&route), None);
     }
 
     #[test]

@@ -164,6 +164,9 @@ fn details(failure: &SpawnFailure) -> String {
     if let Some((pid, Some(how))) = &failure.process {
         html.push_str(&paragraph(&format!("Process {pid} {how}.")));
     }
+    if !failure.entry_point.is_empty() {
+        html.push_str(&paragraph(&format!("It runs {}.", failure.entry_point)));
+    }
     let steps = failure.steps.iter().map(|step| format!("{step}\n"));
     html.push_str(&section("Startup steps", &steps.collect::<String>()));
     html.push_str(&section("Details", &failure.details));
@@ -212,6 +215,7 @@ mod tests {
             summary: "cannot load <config.ru>".into(),
             details: "secret backtrace".into(),
             output: "secret output".into(),
+            entry_point: String::new(),
             steps: Vec::new(),
             process: Some((7, Some("exited with status 1".into()))),
             user: None,

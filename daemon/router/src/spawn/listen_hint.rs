@@ -12,7 +12,7 @@ pub(super) fn of(route: &Route) -> String {
         return String::new();
     }
     let is_set = |name: &str| settings.process.env_var.iter().any(|(set, _)| set == name);
-    hint(&route.start_command, settings.process.app_listen, is_set)
+    hint(route.command(), settings.process.app_listen, is_set)
 }
 
 fn hint(command: &str, listen: Listen, is_set: impl Fn(&str) -> bool) -> String {

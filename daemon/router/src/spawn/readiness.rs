@@ -19,10 +19,12 @@ use super::probe::ReadinessProbe;
 use crate::app::route::Route;
 use crate::report::{NO_PIPES, SpawnFailure, StartupTrace, Step};
 use crate::supervisor_link::Supervisor;
-use common::link::{Address, MAX_REVISION, Order, ProcessRecord, StopHow};
+use common::link::{Address, MAX_PROGRAM, MAX_REVISION, Order, ProcessRecord, StopHow};
 
 /// Maximum size of a process's report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
+/// Prefix of the line about the interpreter that was found.
+const PROGRAM: &[u8] = b"with ";
 /// Prefix of the line that contains the revision of the code.
 const REVISION: &[u8] = b"revision ";
 /// First line of a loader's report.
@@ -133,6 +135,9 @@ impl Start<'_> {
         match result {
             Ok(ready) => {
                 output.forget();
+                if let Some(entry) = self.trace.entry(self.route) {
+                    info!("app {app}: {role} {pid} runs {entry}");
+                }
                 let steps = self.trace.done();
                 let (of_steps, of_start) = (format!("{role}_steps"), format!("{role}_ready"));
                 debug!(event = of_steps, detail = steps, "app {app}: {role} {pid} is ready; steps: {steps}");
@@ -191,6 +196,9 @@ impl Start<'_> {
         let (mut text, mut revision) = (Vec::new(), None);
         loop {
             let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+            if let Some(program) = take_line(&mut text, PROGRAM, MAX_PROGRAM) {
+                self.trace.runs(&program);
+            }
             revision = revision.or_else(|| take_revision(&mut text));
             if text.starts_with(LOADING) {
                 text.drain(..LOADING.len());
@@ -239,10 +247,16 @@ impl Start<'_> {
 
 /// Removes and returns `revision WORD`, a whole line, which comes before the program is run.
 fn take_revision(text: &mut Vec<u8>) -> Option<String> {
-    let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
-    let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
-    let word = String::from_utf8_lossy(&line[REVISION.len()..REVISION.len() + end]).into_owned();
-    (word.len() <= MAX_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
+    let word = take_line(text, REVISION, MAX_REVISION)?;
+    word.bytes().all(|byte| byte.is_ascii_graphic()).then_some(word)
+}
+
+/// Removes a whole line with this prefix and returns the rest of it, if it is short and printable.
+fn take_line(text: &mut Vec<u8>, prefix: &[u8], max: usize) -> Option<String> {
+    let end = memchr::memchr(b'\n', text.strip_prefix(prefix)?)?;
+    let line: Vec<u8> = text.drain(..prefix.len() + end + 1).collect();
+    let rest = String::from_utf8_lossy(&line[prefix.len()..prefix.len() + end]).into_owned();
+    (rest.len() <= max && !rest.chars().any(char::is_control)).then_some(rest)
 }
 
 /// Parses `ready` or `ready N`, a whole line; returns the number.

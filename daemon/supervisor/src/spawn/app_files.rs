@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 use protocol::request::AppKind;
@@ -19,6 +19,8 @@ pub(super) struct AppPaths {
     pub(super) root: PathBuf,
     /// Absolute; `None` for generic apps.
     startup_file: Option<PathBuf>,
+    /// What decides as whom the app runs.
+    decisive: PathBuf,
 }
 
 /// The files of an app.
@@ -26,10 +28,10 @@ pub(super) struct AppPaths {
 pub(super) struct AppFiles {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
-    /// The owner of the startup file, or of the root of a generic app.
+    /// The owner of [`AppPaths::decisive`].
     pub(super) owner: Owner,
-    /// Device and inode of the root and of the file that has this owner.
-    files: [(u64, u64); 2],
+    /// Device and inode of the root, of the startup file and of what has this owner.
+    files: [(u64, u64); 3],
 }
 
 /// Why the app cannot be at the configured path.
@@ -47,6 +49,9 @@ pub(crate) enum AppFilesError {
     /// The startup file does not exist.
     #[error("the startup file {0} does not exist")]
     NoStartupFile(PathBuf),
+    /// A startup file that was found is not below the root.
+    #[error("the startup file {0} is not in the app's directory")]
+    Outside(PathBuf),
     /// The start command is missing.
     #[error("no command to start the app is configured")]
     NoCommand,
@@ -66,7 +71,13 @@ impl AppPaths {
             return Err(AppFilesError::NoCommand);
         }
         let startup_file = (!is_generic).then(|| spec.root.join(&spec.startup_file));
-        Ok(Self { root: spec.root.clone(), startup_file })
+        let decisive = match &startup_file {
+            // The app's own files name it: a link in the middle of its path must not choose the user.
+            Some(_) if !spec.found.is_empty() => spec.root.join(first_component(&spec.startup_file)?),
+            Some(file) => file.clone(),
+            None => spec.root.clone(),
+        };
+        Ok(Self { root: spec.root.clone(), startup_file, decisive })
     }
 }
 
@@ -79,23 +90,26 @@ impl AppFiles {
             Ok(_) => return Err(AppFilesError::NoDirectory(root.clone())),
             Err(why) => return Err(missing_or(why, root, AppFilesError::NoRoot)),
         };
-        let (decisive, missing): (_, fn(PathBuf) -> _) = match &paths.startup_file {
+        let (file, missing): (_, fn(PathBuf) -> _) = match &paths.startup_file {
             Some(file) => (file, AppFilesError::NoStartupFile),
             None => (root, AppFilesError::NoRoot),
         };
+        let started = file.symlink_metadata().map_err(|why| missing_or(why, file, missing))?;
+        let decisive = &paths.decisive;
         let owned = decisive.symlink_metadata().map_err(|why| missing_or(why, decisive, missing))?;
         Ok(Self {
             startup_file: paths.startup_file.clone(),
             owner: owner_of(&owned),
-            files: [&directory, &owned].map(|found| (found.dev(), found.ino())),
+            files: [&directory, &started, &owned].map(|found| (found.dev(), found.ino())),
         })
     }
 }
 
 impl AppPaths {
-    /// Returns the startup file, or the root of a generic app.
+    /// Returns what decides as whom the app runs: the startup file, or the root of a generic app. For a startup file that
+    /// was found in a directory below the root, that directory.
     pub(super) fn decisive(&self) -> &Path {
-        self.startup_file.as_deref().unwrap_or(&self.root)
+        &self.decisive
     }
 }
 
@@ -109,6 +123,14 @@ impl AppFilesError {
 /// Returns a symlink's own owner, so that a user cannot run code as another user by linking to that user's file.
 pub(super) fn owner(file: &Path) -> io::Result<Owner> {
     Ok(owner_of(&file.symlink_metadata()?))
+}
+
+/// Returns the entry of the app's directory through which the path of its startup file leads.
+fn first_component(file: &Path) -> Result<PathBuf, AppFilesError> {
+    let outside = || AppFilesError::Outside(file.to_path_buf());
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    let first = file.components().next().ok_or_else(outside)?;
+    if file.components().all(is_plain) { Ok(PathBuf::from(first.as_os_str())) } else { Err(outside()) }
 }
 
 fn owner_of(found: &Metadata) -> Owner {
@@ -150,6 +172,24 @@ mod tests {
         std::os::unix::fs::symlink("/no/such/target", dir.join("config.ru")).unwrap();
         let place = look(&spec(AppKind::Ruby, dir.to_str().unwrap())).unwrap();
         assert_eq!(place.owner.uid, nix::unistd::geteuid());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_link_on_the_way_to_a_file_that_was_found_does_not_choose_the_user() {
+        let dir = std::env::temp_dir().join(format!("fp-found-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.join("lib")).unwrap();
+        let mut spec = spec(AppKind::Node, dir.to_str().unwrap());
+        spec.startup_file = "lib/passwd".into();
+        spec.found = "\"main\" of package.json".into();
+        let place = look(&spec).unwrap();
+        assert_eq!(place.owner.uid, nix::unistd::geteuid(), "the owner of the link");
+        assert_eq!(AppPaths::of(&spec).unwrap().decisive(), dir.join("lib"));
+        for outside in ["../app.js", "/etc/passwd", "lib/../../x", ""] {
+            spec.startup_file = outside.into();
+            assert!(matches!(AppPaths::of(&spec), Err(AppFilesError::Outside(_))), "{outside}");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

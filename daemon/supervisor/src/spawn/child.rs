@@ -3,6 +3,7 @@
 //! Carries out a complete [`Plan`], and writes one line to the report pipe on failure. It runs in a separate process
 //! and never returns.
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,7 +20,9 @@ use protocol::app_settings::ProcessSettings;
 
 use super::command::{self, Command};
 use super::environment::Environment;
+use super::login_shell::LoginShell;
 use super::revision;
+use super::toolchain::{Search, Toolchain};
 use super::user::RunAs;
 use crate::lifecycle::rlimits::{self, Originals};
 use common::sys::identity::{self, IdentityError};
@@ -29,6 +32,10 @@ use common::sys::{descriptors, process, signals};
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) command: &'a Command,
+    /// What the app's own files may choose.
+    pub(super) search: Search<'a>,
+    /// The login shell through which the command is run.
+    pub(super) shell: Option<LoginShell<'a>>,
     pub(super) root: &'a Path,
     pub(super) run_as: &'a RunAs,
     pub(super) environment: &'a Environment,
@@ -89,7 +96,10 @@ fn one_line(failure: &Failure) -> String {
 fn become_program(plan: Plan<'_>, report_line: &mut dyn FnMut(String)) -> Failure {
     let root = plan.root;
     match prepare(plan) {
-        Ok(Ready { program, arguments, environment }) => {
+        Ok(Ready { program, arguments, environment, found }) => {
+            if !found.is_empty() {
+                report_line(format!("with {found}\n"));
+            }
             if let Some(revision) = revision::of(root) {
                 report_line(format!("revision {revision}\n"));
             }
@@ -105,14 +115,16 @@ struct Ready {
     program: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    /// Why it is this program.
+    found: String,
 }
 
-fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
+fn prepare(mut plan: Plan<'_>) -> Result<Ready, Failure> {
     let step = |name| move |why: io::Error| Failure::Step(name, why);
     unistd::setsid().map_err(|why| Failure::Step("start a session", why.into()))?;
     signals::reset().map_err(step("reset its signals"))?;
     plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
-    if let Some(door) = plan.cgroup {
+    if let Some(door) = plan.cgroup.take() {
         // Before it can start any process.
         File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
     }
@@ -128,7 +140,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     }
     enter(plan.root, &plan.run_as.user.name)?;
     end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
-    let ready = command_line(plan.command, plan.environment)?;
+    let ready = command_line(&plan)?;
     descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
     Ok(ready)
 }
@@ -156,7 +168,22 @@ fn end_with(supervisor: Pid) -> io::Result<()> {
     if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
 }
 
-fn command_line(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
+fn command_line(plan: &Plan<'_>) -> Result<Ready, Failure> {
+    let found = Toolchain::find(plan.search, plan.root);
+    let mut command = found.apply(plan.command);
+    let mut environment = Cow::Borrowed(plan.environment);
+    let first = found.path();
+    if let Some(shell) = &plan.shell {
+        command = shell.command(&command, plan.root, &first);
+    } else if !first.is_empty() {
+        let path = environment.to_mut().entry("PATH".into()).or_default();
+        *path = [&first, OsStr::new(":"), path].into_iter().collect();
+    }
+    Ok(Ready { found: found.report(), ..arguments_of(&command, &environment)? })
+}
+
+/// Returns the arguments of `execve`, with the program looked up in `PATH`.
+fn arguments_of(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
     let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
     let program = command::find(&command.programs, path).ok_or_else(|| Failure::NotFound {
         programs: command.programs.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" or "),
@@ -176,5 +203,5 @@ fn command_line(command: &Command, environment: &Environment) -> Result<Ready, F
     if environment.contains_key(OsStr::new("LISTEN_FDS")) {
         variables.push(c_string(format!("LISTEN_PID={}", Pid::this()).as_bytes())?);
     }
-    Ok(Ready { program, arguments, environment: variables })
+    Ok(Ready { program, arguments, environment: variables, found: String::new() })
 }

@@ -39,13 +39,23 @@ pub(super) struct Numbers {
     pub(super) report: Option<usize>,
 }
 
-/// Returns the command that runs `command` through the shell.
-pub(super) fn command(shell: &Path, command: &Command, root: &Path, numbers: Numbers) -> Command {
-    let mut arguments: Vec<OsString> = vec!["-l".into(), "-c".into(), script(command, root, numbers)];
-    // The name that the shell uses in its own error messages.
-    arguments.push("flying-passenger".into());
-    arguments.extend(command.arguments.iter().cloned());
-    Command { programs: vec![shell.to_string_lossy().into_owned()], arguments }
+/// The login shell of an app's user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LoginShell<'a> {
+    pub(super) shell: &'a Path,
+    pub(super) numbers: Numbers,
+}
+
+impl LoginShell<'_> {
+    /// Returns the command that runs `command` through the shell, with the directories `path` first in `PATH`.
+    pub(super) fn command(&self, command: &Command, root: &Path, path: &OsStr) -> Command {
+        let mut arguments: Vec<OsString> =
+            vec!["-l".into(), "-c".into(), script(command, root, path, self.numbers)];
+        // The name that the shell uses in its own error messages.
+        arguments.push("flying-passenger".into());
+        arguments.extend(command.arguments.iter().cloned());
+        Command { programs: vec![self.shell.to_string_lossy().into_owned()], arguments }
+    }
 }
 
 /// Determines why the last program was not executed. A path is not looked up in `PATH`.
@@ -55,10 +65,14 @@ case \"$program\" in */*) why='No such file or directory'; if [ -e \"$program\" 
 
 /// Returns what the shell runs after its startup files: it sets the daemon's variables, changes to the app's directory
 /// and executes the program, looked up in the resulting `PATH`.
-fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
+fn script(command: &Command, root: &Path, path: &OsStr, numbers: Numbers) -> OsString {
     let programs: Vec<_> = command.programs.iter().map(|program| quoted(program.as_bytes())).collect();
     let Numbers { variables, report } = numbers;
-    let variables = format!(". /dev/fd/{variables} || exit 126\nexec {variables}<&-\ncd ");
+    let variables = format!(". /dev/fd/{variables} || exit 126\nexec {variables}<&-\n");
+    let path = match path.is_empty() {
+        true => Vec::new(),
+        false => [b"export PATH=", &*quoted(path.as_bytes()), b":\"$PATH\"\n"].concat(),
+    };
     let complaint = "cannot run \\\"$program\\\": $why";
     let end = match report {
         Some(report) => format!("echo \"error {complaint}\" >&{report}\nexit 1"),
@@ -67,6 +81,8 @@ fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     };
     let script = [
         variables.as_bytes(),
+        &path,
+        b"cd ",
         &quoted(root.as_os_str().as_bytes()),
         b" || exit 126\nfor program in ",
         &programs.join(&b' '),
@@ -133,6 +149,11 @@ mod tests {
 
     const AT_0: Numbers = Numbers { variables: 0, report: None };
 
+    fn by_shell(shell: &str, program: &Command, root: &str, numbers: Numbers) -> Command {
+        let shell = LoginShell { shell: Path::new(shell), numbers };
+        shell.command(program, Path::new(root), OsStr::new(""))
+    }
+
     fn changes(pairs: &[(&str, Option<&str>)]) -> Changes {
         pairs.iter().map(|(name, value)| ((*name).into(), value.map(Into::into))).collect()
     }
@@ -153,9 +174,9 @@ mod tests {
             file_of(&changes(&[("NASTY", Some(nasty)), ("GONE", None), ("no-name", Some("x"))])).unwrap();
         let program =
             Command { programs: vec!["no-such-program".into(), "printf".into()], arguments: vec![] };
-        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
+        let run = by_shell("/bin/sh", &program, "/usr", AT_0);
         let shell = process::Command::new("/bin/sh")
-            .args(&by_shell.arguments[..3])
+            .args(&run.arguments[..3])
             .args(["flying-passenger", "%s|%s|%s", "an argument"])
             .stdin(File::from(file))
             .env("GONE", "here")
@@ -170,15 +191,29 @@ mod tests {
         let file = file_of(&changes(&[("NASTY", Some("a'b $c")), ("GONE", None)])).unwrap();
         assert!(file.as_raw_fd() > 2);
         let program = Command { programs: vec!["/bin/sh".into()], arguments: vec![] };
-        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
+        let run = by_shell("/bin/sh", &program, "/usr", AT_0);
         let shell = process::Command::new("/bin/sh")
-            .args(&by_shell.arguments[..3])
+            .args(&run.arguments[..3])
             .args(["flying-passenger", "-c", "echo \"$NASTY|${GONE-unset}|$PWD\""])
             .stdin(File::from(file))
             .env("GONE", "here")
             .output()
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&shell.stdout), "a'b $c|unset|/usr\n", "{shell:?}");
+    }
+
+    #[test]
+    fn directories_come_first_in_path_after_the_shells_own_files() {
+        let shell = LoginShell { shell: Path::new("/bin/sh"), numbers: AT_0 };
+        let program = Command { programs: vec!["/bin/sh".into()], arguments: vec![] };
+        let run = shell.command(&program, Path::new("/usr"), OsStr::new("/app/it's venv/bin"));
+        let shell = process::Command::new("/bin/sh")
+            .args(&run.arguments)
+            .args(["-c", "echo \"$PATH\""])
+            .stdin(File::from(file_of(&changes(&[("PATH", Some("/bin"))])).unwrap()))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&shell.stdout), "/app/it's venv/bin:/bin\n", "{shell:?}");
     }
 
     #[test]
@@ -190,12 +225,9 @@ mod tests {
         ] {
             let file = file_of(&changes(&[])).unwrap();
             let program = Command { programs: vec![name.into()], arguments: vec![] };
-            let by_shell = command(Path::new(shell), &program, Path::new("/usr"), AT_0);
-            let shell = process::Command::new(shell)
-                .args(&by_shell.arguments)
-                .stdin(File::from(file))
-                .output()
-                .unwrap();
+            let run = by_shell(shell, &program, "/usr", AT_0);
+            let shell =
+                process::Command::new(shell).args(&run.arguments).stdin(File::from(file)).output().unwrap();
             let printed = String::from_utf8_lossy(&shell.stderr).into_owned();
             assert!(printed.starts_with(&format!("cannot run \"{name}\": {why}")), "{printed}");
             assert_eq!(shell.status.code(), Some(127));
@@ -205,21 +237,16 @@ mod tests {
     #[test]
     fn no_value_is_on_the_command_line() {
         let program = Command { programs: vec!["ruby".into()], arguments: vec!["loader".into()] };
-        let by_shell = command(
-            Path::new("/bin/bash"),
-            &program,
-            Path::new("/srv/it's"),
-            Numbers { variables: 5, report: Some(4) },
-        );
-        assert_eq!(by_shell.programs, ["/bin/bash"]);
-        assert_eq!(by_shell.arguments[..2], ["-l", "-c"]);
-        let script = by_shell.arguments[2].to_str().unwrap();
+        let run = by_shell("/bin/bash", &program, "/srv/it's", Numbers { variables: 5, report: Some(4) });
+        assert_eq!(run.programs, ["/bin/bash"]);
+        assert_eq!(run.arguments[..2], ["-l", "-c"]);
+        let script = run.arguments[2].to_str().unwrap();
         assert!(
             script.ends_with(">&4\nexit 1")
                 && script.contains(". /dev/fd/5 ")
                 && script.contains("cd '/srv/it'\\''s' "),
             "{script}"
         );
-        assert_eq!(by_shell.arguments[3..], ["flying-passenger", "loader"]);
+        assert_eq!(run.arguments[3..], ["flying-passenger", "loader"]);
     }
 }

@@ -20,6 +20,7 @@ mod ports;
 pub(crate) mod precheck;
 mod revision;
 mod starts;
+mod toolchain;
 mod user;
 
 use std::os::fd::OwnedFd;
@@ -47,8 +48,9 @@ use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, Spaw
 use common::sys::process::{self, Child, Forked};
 use environment::{Environment, Reported};
 use error::SpawnError;
-use login_shell::{Changes, Numbers};
+use login_shell::{Changes, LoginShell, Numbers};
 use ports::Ports;
+use toolchain::Search;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
 
 /// Returns the user that a daemon with the caller's rights would run an app as, and why. `owned` is the startup file,
@@ -136,9 +138,9 @@ impl Launcher {
             },
         );
         let environment = environment::build(&self.environment, &changes);
-        let (command, variables) = by_shell(command, spec, &run_as, &changes, listener.numbers())?;
+        let (shell, variables) = login_shell(spec, &run_as, &changes, listener.numbers())?;
         let address = listener.address();
-        let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
+        let what = What { command: &command, spec, run_as: &run_as, environment: &environment, shell };
         let cgroup = self.cgroup(&spec.group, process, CgroupLimits::from(&spec.settings))?;
         let (child, pipes) = match self.fork(&what, listener, variables, cgroup.as_ref()) {
             Ok(forked) => forked,
@@ -245,6 +247,8 @@ impl Launcher {
                 };
                 let plan = child::Plan {
                     command: what.command,
+                    search: Search::of(what.spec, what.run_as.home()),
+                    shell: what.shell,
                     root: &what.spec.root,
                     run_as: what.run_as,
                     environment: what.environment,
@@ -286,26 +290,25 @@ fn decide_by(
     Ok(user::decide(users, asked, directory)?)
 }
 
-/// Returns the command run through the user's login shell, and the variables that the shell reads; the command itself
-/// when this is not configured or the shell is not a known one.
-fn by_shell(
-    command: Command,
+/// Returns the user's login shell, through which the command is run, and the variables that the shell reads; none when
+/// this is not configured or the shell is not a known one.
+fn login_shell<'a>(
     spec: &SpawnSpec,
-    run_as: &RunAs,
+    run_as: &'a RunAs,
     changes: &Changes,
     numbers: Numbers,
-) -> Result<(Command, Option<OwnedFd>), SpawnError> {
+) -> Result<(Option<LoginShell<'a>>, Option<OwnedFd>), SpawnError> {
     let shell = run_as.account.as_ref().map(|account| account.shell.as_path()).unwrap_or(Path::new(""));
     if !spec.settings.load_shell_envvars {
-        return Ok((command, None));
+        return Ok((None, None));
     }
     if !login_shell::is_known(shell) {
         let (user, shell) = (&run_as.user.name, shell.display());
         tracing::debug!("{}: started without a login shell, as that of {user} is \"{shell}\"", spec.group);
-        return Ok((command, None));
+        return Ok((None, None));
     }
     let variables = login_shell::file_of(changes).map_err(SpawnError::Variables)?;
-    Ok((login_shell::command(shell, &command, &spec.root, numbers), Some(variables)))
+    Ok((Some(LoginShell { shell, numbers }), Some(variables)))
 }
 
 /// What is executed, and as which user.
@@ -314,6 +317,7 @@ struct What<'a> {
     spec: &'a SpawnSpec,
     run_as: &'a RunAs,
     environment: &'a Environment,
+    shell: Option<LoginShell<'a>>,
 }
 
 /// Rejects names with `=`, which would set another variable, and NULs, which would truncate the value.
@@ -339,6 +343,7 @@ mod tests {
             root: root.into(),
             startup_file: "config.ru".into(),
             start_command: String::new(),
+            found: String::new(),
             interpreter: String::new(),
             base_uri: String::new(),
             server_software: "nginx/1.22.1".into(),

@@ -3,6 +3,8 @@
 //! The user is chosen from the directives, the owner of the startup file and lookups of names; nothing is changed. The
 //! owner is that of the file itself: a symlink's own, not its target's.
 
+use std::path::Path;
+
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,13 @@ pub(super) struct RunAs {
     pub(super) why: Why,
     /// What the operator should know about this user.
     pub(super) warnings: Vec<String>,
+}
+
+impl RunAs {
+    /// Returns the user's home directory.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.account.as_ref().map(|account| account.home.as_path())
+    }
 }
 
 /// Why an app runs as its user.

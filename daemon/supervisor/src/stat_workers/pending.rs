@@ -43,6 +43,7 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
     let texts = [
         &spec.group,
         &spec.start_command,
+        &spec.found,
         &spec.interpreter,
         &spec.settings.app_env,
         &spec.base_uri,

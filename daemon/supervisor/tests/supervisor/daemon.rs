@@ -276,6 +276,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         root: root.into(),
         startup_file: "config.ru".into(),
         start_command: String::new(),
+        found: String::new(),
         interpreter: String::new(),
         base_uri: String::new(),
         server_software: "nginx/1.22.1".into(),

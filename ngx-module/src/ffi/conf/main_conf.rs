@@ -1,6 +1,8 @@
 //! The module's configuration of `http` as a whole, and its position in nginx's arrays.
 
 use core::ptr::NonNull;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::ConfContext;
 use super::pre_start::PreStarts;
@@ -16,6 +18,8 @@ pub(crate) struct MainConf {
     pub(crate) worker_tasks: WorkerTasks,
     /// Until the configuration is read.
     pub(crate) pre_starts: PreStarts,
+    /// The public directories that were checked for source, until the configuration is read.
+    pub(crate) checked_dirs: BTreeSet<PathBuf>,
     /// The name of this nginx.
     pub(crate) instance: String,
 }

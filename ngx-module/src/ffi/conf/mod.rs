@@ -7,6 +7,7 @@ pub(crate) mod core_conf;
 pub(crate) mod global_conf;
 pub(crate) mod instance;
 pub(crate) mod main_conf;
+pub(crate) mod main_phases;
 pub(crate) mod pre_start;
 pub(crate) mod regex;
 pub(crate) mod server_names;

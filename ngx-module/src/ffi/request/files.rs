@@ -69,7 +69,22 @@ impl<'r> MappedFile<'r> {
         found
     }
 
+    /// Whether there is nothing at the path: neither a file nor a directory, nor one that nginx may not access.
+    pub(crate) fn is_missing(&mut self) -> bool {
+        let mut path = self.path;
+        match self.look(&mut path) {
+            Ok(Err(err)) => [sys::NGX_ENOENT, sys::NGX_ENOTDIR].contains(&err),
+            Ok(Ok(_)) | Err(Inaccessible) => false,
+        }
+    }
+
     fn stat(&self, path: &mut sys::ngx_str_t) -> Result<bool, Inaccessible> {
+        // Missing, or inaccessible to the worker: in both cases nginx cannot serve it.
+        Ok(self.look(path)?.unwrap_or(false))
+    }
+
+    /// Returns whether a regular file is at the path, or the number of the error of the system.
+    fn look(&self, path: &mut sys::ngx_str_t) -> Result<Result<bool, u32>, Inaccessible> {
         let request = self.request.as_ptr();
         let core = core_conf::of(self.request);
         // SAFETY: zero is a valid value of this plain structure.
@@ -92,11 +107,10 @@ impl<'r> MappedFile<'r> {
             }
             let opened = sys::ngx_open_cached_file(cache, path, &raw mut info, (*request).pool);
             if opened != 0 {
-                // Missing, or inaccessible to the worker: in both cases nginx cannot serve it.
-                return if info.err == 0 { Err(Inaccessible) } else { Ok(false) };
+                return if info.err == 0 { Err(Inaccessible) } else { Ok(Err(info.err.unsigned_abs())) };
             }
         }
-        Ok(info.is_file() != 0)
+        Ok(Ok(info.is_file() != 0))
     }
 }
 

@@ -122,13 +122,13 @@ pub(super) fn no_application(start: &FailedStart) -> Option<Diagnosis> {
     let file = between(&start.summary, "the startup file ", " does not define ")?;
     let example = match start.kind {
         AppKind::Python => {
-            "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app as application."
+            "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app."
         }
         _ => "Specify another file with passenger_startup_file (here --startup-file).",
     };
     Some(Diagnosis::new(
         format!("the startup file {file} contains no application"),
-        format!("It must define `application`, which is called for each request. {example}"),
+        format!("It must define `application` or `app`, which is called for each request. {example}"),
     ))
 }
 
