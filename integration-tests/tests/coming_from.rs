@@ -61,7 +61,7 @@ fn assert_known(page: &str, known: &BTreeSet<String>, is_exempt: impl Fn(&str) -
     let options: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
     assert!(options.len() > 20, "docs/coming-from/{page}.md: {options:?}");
     let is_known = |option: &&str| {
-        let name = option.split([' ', ',', '=']).next().unwrap_or_default().trim_matches(['!', '"']);
+        let name = option.split([' ', ',', '=']).next().unwrap_or_default().trim_matches('"');
         known.contains(name) || is_exempt(option.trim_matches(['"', '=']))
     };
     let unknown: Vec<&&str> = options.iter().filter(|option| !is_known(option)).collect();
