@@ -45,6 +45,10 @@ impl CleanMachine {
         }
         systemd.sh(PREPARE);
         let proxy = RegistryProxy::start(&systemd);
+        if !systemd.run("apt-get update -q -o APT::Update::Error-Mode=any").status.success() {
+            skipped(test, "it takes Debian's archive");
+            return None;
+        }
         let node = node_version().unwrap_or(0);
         if node > 0 {
             systemd.copy_programs(&["bin/node", "bin/npm", "bin/npx", "lib/node_modules/npm"]);
