@@ -47,14 +47,6 @@ fn detects_in_a_fixed_order() {
 }
 
 #[test]
-fn a_directory_without_an_app_is_plain_nginx() {
-    let setup = OneApp::app("", |app| app.file("README", "nothing here"));
-    assert_eq!(setup.nginx.get("/").status(), 403);
-    assert_eq!(setup.nginx.get("/none").status(), 404);
-    assert_eq!(setup.daemon.app_pids().len(), 0);
-}
-
-#[test]
 fn refuses_a_passengerfile_that_is_no_json() {
     let setup = OneApp::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
     assert_eq!(setup.nginx.get("/").status(), 500);

@@ -276,7 +276,7 @@ fn a_directory_without_an_app_is_reported() {
     let app = test_dir.app("app").ruby("run 1").file("django/manage.py", "");
     for (dir, problem, advice) in [
         ("public", "there is no app in ", "in the parent directory"),
-        ("django", "none of config.ru, app.js, passenger_wsgi.py", "This looks like Django"),
+        ("django", "manage.py does not set DJANGO_SETTINGS_MODULE", "passenger_startup_file"),
         ("gone", " is not a directory", "Specify the directory of the app"),
     ] {
         let (status, report) = report(&test_dir, &app.path(dir), &[]);

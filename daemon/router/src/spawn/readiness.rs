@@ -136,7 +136,8 @@ impl Start<'_> {
             Ok(ready) => {
                 output.forget();
                 if let Some(entry) = self.trace.entry(self.route) {
-                    info!("app {app}: {role} {pid} runs {entry}");
+                    let event = format!("{role}_entry");
+                    info!(event, detail = entry, "app {app}: {role} {pid} runs {entry}");
                 }
                 let steps = self.trace.done();
                 let (of_steps, of_start) = (format!("{role}_steps"), format!("{role}_ready"));

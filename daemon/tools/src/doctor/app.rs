@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use detection::Detected;
 use module_core::app_kind::AppType;
-use module_core::app_location::{AppConf, find_app};
+use module_core::app_location::{AppConf, Lookup, find_app};
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
@@ -31,7 +32,8 @@ pub(super) struct TestedApp {
     pub(super) kind: AppKind,
     /// Why it is of this type.
     pub(super) kind_reason: String,
-    pub(super) start_command: String,
+    /// Its startup file or command.
+    pub(super) found: Detected,
     pub(super) settings: Settings,
     /// The PID of the daemon from which the settings are.
     pub(super) settings_of: Option<u32>,
@@ -57,13 +59,13 @@ impl TestedApp {
         }
         let daemon = RunningDaemon::find(&root, doctor.environment.as_deref());
         let known = daemon.as_ref().and_then(|daemon| daemon.app.clone());
-        let (kind, start_command, kind_reason) = kind(doctor, &root, known.as_ref())?;
         let defaults = daemon.as_ref().map(|daemon| &daemon.defaults);
         let configured = [defaults, known.as_ref().map(|known| &known.settings)];
         let settings = settings(doctor, configured.into_iter().flatten())
             .map_err(|err| NoApp::new(&root, err, "Specify it as --env NAME=VALUE."))?;
+        let (found, kind_reason) = find(doctor, &root, known.as_ref(), &settings)?;
         let users = daemon.as_ref().map(|daemon| daemon.users.clone()).unwrap_or_else(default_users);
-        let owned = owned_path(&root, kind, &settings);
+        let owned = owned_path(&root, &found, &settings);
         let user = user(&owned, &settings, &users);
         let refusal = user.as_ref().ok().and_then(|_| refusal(&owned, &settings, &users));
         let variables_of = daemon.as_ref().filter(|daemon| daemon.variables.is_some()).map(|d| d.pid);
@@ -75,9 +77,9 @@ impl TestedApp {
                 format!("{} ({})", root.display(), text(&settings, "app_env", "production"))
             }),
             root,
-            kind,
+            kind: found.kind,
             kind_reason,
-            start_command,
+            found,
             settings,
             settings_of,
             users,
@@ -95,10 +97,7 @@ impl TestedApp {
 
     /// Returns the startup file as written in messages; for a generic app the start command.
     pub(super) fn entry_point(&self) -> String {
-        match self.kind.definition().startup_file {
-            Some(default) => text(&self.settings, "startup_file", default).to_owned(),
-            None => self.start_command.clone(),
-        }
+        entry(&self.found, &self.settings).to_owned()
     }
 
     /// Returns the maximum number of seconds until it is ready.
@@ -110,26 +109,33 @@ impl TestedApp {
     }
 }
 
-/// Determines the type: flags take precedence, then the configuration, then the files in the directory.
-fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKind, String, String), NoApp> {
+/// Determines type and startup file or command: flags take precedence, then the configuration, then the files in the
+/// directory.
+fn find(
+    doctor: &Doctor,
+    root: &Path,
+    known: Option<&KnownApp>,
+    settings: &Settings,
+) -> Result<(Detected, String), NoApp> {
     let by_flag = doctor.app_type.is_some() || doctor.start_command.is_some();
+    let search = |kind, start_command| {
+        let startup_file = Some(text(settings, "startup_file", "")).filter(|file| !file.is_empty());
+        let startup_file = startup_file.map(str::to_owned);
+        let conf = AppConf { kind, start_command, startup_file, ..AppConf::default() };
+        find_app(&conf, root.as_os_str().as_encoded_bytes())
+    };
     if let Some(known) = known.filter(|_| !by_flag) {
-        return Ok((known.kind, known.start_command.clone(), "as configured".to_owned()));
+        return Ok((configured(known, search), "as configured".to_owned()));
     }
-    let conf = AppConf {
-        kind: doctor.app_type.as_deref().map(AppType::parse),
-        start_command: doctor.start_command.clone(),
-        ..AppConf::default()
-    };
-    let reason = |kind: AppKind| match (&doctor.start_command, &doctor.app_type) {
-        (Some(_), _) => "because of --start-command".to_owned(),
-        (None, Some(_)) => "because of --type".to_owned(),
-        (None, None) => {
-            format!("because {} exists", kind.definition().startup_file.unwrap_or("Passengerfile.json"))
+    match search(doctor.app_type.as_deref().map(AppType::parse), doctor.start_command.clone()) {
+        Ok(Some(found)) => {
+            let reason = match (&doctor.start_command, &doctor.app_type) {
+                (Some(_), _) => "because of --start-command".to_owned(),
+                (None, Some(_)) => "because of --type".to_owned(),
+                (None, None) => reason(&found, text(settings, "startup_file", "")),
+            };
+            Ok((found, reason))
         }
-    };
-    match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
-        Ok(Some(app)) => Ok((app.kind, app.start_command, reason(app.kind))),
         Ok(None) => Err(NoApp::in_directory(root)),
         Err(why) => {
             let advice = "Run this as a user who may read the app, or specify its type with --type.";
@@ -138,11 +144,46 @@ fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKi
     }
 }
 
-/// Returns the path whose owner determines the app's user: the startup file, or the root of a generic app.
-fn owned_path(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
-    match kind.definition().startup_file {
-        Some(default) => root.join(text(settings, "startup_file", default)),
-        None => root.to_path_buf(),
+/// Returns an app of a running daemon. What nginx has found in its directory is found again.
+fn configured(known: &KnownApp, search: impl Fn(Option<AppType>, Option<String>) -> Lookup) -> Detected {
+    if known.kind != AppKind::Generic {
+        let found = search(Some(AppType::Known(known.kind)), None);
+        return found.ok().flatten().unwrap_or_else(|| Detected::configured(known.kind));
+    }
+    let found = search(None, None).ok().flatten();
+    let is_it = |found: &Detected| found.kind == known.kind && found.entry().value == known.start_command;
+    found.filter(is_it).unwrap_or_else(|| Detected::of_command(&known.start_command))
+}
+
+/// Returns why an app is of the type that was found.
+fn reason(found: &Detected, startup_file: &str) -> String {
+    let entry = found.entry();
+    match (found.kind, entry.reason) {
+        (AppKind::Generic, Some(reason)) => format!("because of {reason}"),
+        (AppKind::Generic, None) => "because Passengerfile.json exists".to_owned(),
+        _ if AppKind::of_file(startup_file) == Some(found.kind) => {
+            "because of the startup file's name".to_owned()
+        }
+        _ if found.start_command.is_empty() => format!("because {} exists", entry.value),
+        (_, reason) => format!("because of {} ({})", entry.value, reason.unwrap_or_default()),
+    }
+}
+
+/// Returns the startup file, or the command of a generic app.
+fn entry<'a>(found: &'a Detected, settings: &'a Settings) -> &'a str {
+    let value = found.entry().value;
+    if found.kind == AppKind::Generic { value } else { text(settings, "startup_file", value) }
+}
+
+/// Returns the path whose owner determines the app's user: the startup file, or the root of a generic app. For a startup
+/// file that was found below a directory of the app, that directory.
+fn owned_path(root: &Path, found: &Detected, settings: &Settings) -> PathBuf {
+    let file = entry(found, settings);
+    let is_found = text(settings, "startup_file", "").is_empty() && !found.start_command.is_empty();
+    match found.kind {
+        AppKind::Generic => root.to_path_buf(),
+        _ if is_found => root.join(file.split('/').next().unwrap_or(file)),
+        _ => root.join(file),
     }
 }
 

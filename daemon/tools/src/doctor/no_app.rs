@@ -18,38 +18,33 @@ impl NoApp {
     /// Creates the error for a directory in which no app was found.
     pub(super) fn in_directory(root: &Path) -> Self {
         let hint = HINTS.iter().find(|(file, _)| root.join(file).exists());
-        let problem = format!(
-            "there is no app in {}: it contains none of config.ru, app.js, passenger_wsgi.py, .meteor and \
-             Passengerfile.json",
-            root.display()
+        let mut problem = format!(
+            "there is no app in {}: it contains none of {} that starts one",
+            root.display(),
+            detection::candidates().join(", ")
         );
-        Self::new(root, problem, hint.map_or(NO_HINT, |(_, advice)| advice))
+        let rejected = detection::search(root).map(|search| search.rejected).unwrap_or_default();
+        if !rejected.is_empty() {
+            problem += &format!("; not used: {}", rejected.join("; "));
+        }
+        let advice = if rejected.is_empty() { NO_HINT } else { NAME_FILE };
+        Self::new(root, problem, hint.map_or(advice, |(_, advice)| advice))
     }
 }
 
-/// Files of frameworks that are not detected automatically, each with what is missing.
-const HINTS: [(&str, &str); 9] = [
-    (
-        "manage.py",
-        "This looks like Django. Create a passenger_wsgi.py that defines `application`, or name the project's wsgi.py with \
-         --type wsgi --startup-file (passenger_app_type and passenger_startup_file in nginx.conf).",
-    ),
-    ("wsgi.py", NAME_PYTHON_FILE),
-    ("app.py", NAME_PYTHON_FILE),
-    ("main.py", NAME_PYTHON_FILE),
-    (
-        "package.json",
-        "Name its main file with --type node --startup-file FILE (passenger_app_type and passenger_startup_file in \
-         nginx.conf), or rename the file to app.js.",
-    ),
+/// Files that are near an app, each with what is missing.
+const HINTS: [(&str, &str); 6] = [
     ("Gemfile", "A Ruby app needs a config.ru, for Rack."),
     ("../config.ru", PARENT_DIRECTORY),
     ("../app.js", PARENT_DIRECTORY),
     ("../passenger_wsgi.py", PARENT_DIRECTORY),
+    ("../app.py", PARENT_DIRECTORY),
+    ("../package.json", PARENT_DIRECTORY),
 ];
 
-const NAME_PYTHON_FILE: &str = "Name the Python file that defines `application` with --type wsgi --startup-file FILE \
-     (passenger_app_type and passenger_startup_file in nginx.conf), or rename it to passenger_wsgi.py.";
+const NAME_FILE: &str = "Let one of these files define the application, or name the app's startup file with --type and \
+     --startup-file (passenger_app_type and passenger_startup_file in nginx.conf), or its --start-command \
+     (passenger_app_start_command).";
 const PARENT_DIRECTORY: &str = "The app is in the parent directory. Specify that directory; the root in nginx.conf is its public directory.";
 const NO_HINT: &str =
     "Specify the app's directory, or its --start-command, or its --type and --startup-file.";

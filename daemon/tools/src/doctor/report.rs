@@ -77,7 +77,8 @@ impl<'a> Report<'a> {
     /// Prints a line of the private daemon's log.
     pub(super) fn print_log_line(&self, line: &LogLine) {
         // The report contains the failure in readable form, and lines of the level "info" are used by the report only.
-        if self.json || line.level == "info" || line.event == "start_failed" {
+        let is_of_report = line.level == "info" && !line.event.ends_with("_entry");
+        if self.json || is_of_report || line.event == "start_failed" {
             return;
         }
         line.to_string().lines().for_each(|line| print(format_args!("  {line}")));

@@ -55,7 +55,7 @@ impl TestRequest {
                 group: app.group.as_bytes(),
                 root,
                 kind: app.kind,
-                start_command: app.start_command.as_bytes(),
+                start_command: app.found.start_command.as_bytes(),
             },
             method: b"GET",
             uri: path.as_bytes(),
