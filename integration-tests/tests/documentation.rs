@@ -25,11 +25,12 @@ pub(crate) const PENDING: [&str; 13] = [
 ];
 
 /// Names in code that look like directives, of Capistrano, of a startup file, and in examples.
-const NO_DIRECTIVES: [&str; 5] = [
+const NO_DIRECTIVES: [&str; 6] = [
     "passenger_interface",
     "passenger_restart_options",
     "passenger_restart_with_touch",
     "passenger_temp",
+    "passenger_wsgi",
     "passenger_x",
 ];
 
