@@ -125,7 +125,10 @@ impl CleanMachine {
         let statuses = visitors.wait_with_output().unwrap().stdout;
         let statuses = String::from_utf8(statuses).unwrap();
         let failed: Vec<&str> = statuses.lines().filter(|status| *status != "200").collect();
-        assert!(statuses.lines().count() > 3 && failed.is_empty(), "{during}: visitors got {statuses}");
+        let all = statuses.lines().count();
+        assert!(all > 3, "{during}: only {all} requests");
+        let (first, failed) = (failed.first(), failed.len());
+        assert_eq!(failed, 0, "{during}: {failed} of {all} requests failed, the first with {first:?}");
     }
 
     /// Ends the application of a page: the pool has room for six.
