@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv miri lines demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo screenshot bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ lines: ## shipped lines and lines of tests, by crate and directory; also written
 
 demo: build ## sample apps behind an nginx of their own, and the main promise step by step; DEMO_ONCE=1 ends after the last step
 	@demo/run
+
+screenshot: build ## the picture of the status page in README.md, taken again
+	$(CARGO) test --release -p flying-passenger-integration-tests -- --ignored readme_screenshot::
 
 bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH_ROUNDS)
 	@build/deps.sh bench

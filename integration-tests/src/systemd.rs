@@ -60,6 +60,23 @@ impl Systemd {
         assert!(pack.wait().unwrap().success() && unpacked.success(), "{} cannot be copied", from.display());
     }
 
+    /// Its first process, as this machine numbers it.
+    pub fn pid(&self) -> u32 {
+        let pid = std::fs::read_to_string(self.state.join("pid")).expect("it has booted");
+        pid.trim().parse().expect("a number")
+    }
+
+    /// Copies files below `/usr` of this machine to `/usr/local` of it.
+    pub fn copy_programs(&self, names: &[&str]) {
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--directory=/usr"]).args(names).stdout(Stdio::piped());
+        let mut tar = tar.spawn().expect("tar cannot be run");
+        let from_tar = tar.stdout.take().expect("it is piped");
+        let mut unpack = self.command("tar --extract --directory=/usr/local");
+        let unpacked = unpack.stdin(from_tar).status().expect("boot.sh cannot be run");
+        assert!(tar.wait().unwrap().success() && unpacked.success(), "{names:?} cannot be copied");
+    }
+
     /// Everything that services have logged.
     pub fn journal(&self) -> String {
         String::from_utf8_lossy(&self.run("journalctl --no-pager -q -o short-precise").stdout).into_owned()
