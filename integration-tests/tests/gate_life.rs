@@ -57,10 +57,13 @@ fn a_restart_of_the_daemon_under_load_loses_nothing() {
     let mut setup = OneGate::of(Language::Python);
     setup.app_pid();
     let load = Load::on(setup.gate.port(), "/pid", 4);
+    let posts = Load::of(setup.gate.port(), &Request::post("/echo", "a body"), 2);
     load.let_pass(50);
+    posts.let_pass(50);
     setup.daemon.stop();
     setup.daemon.start_again();
-    load.let_pass(50);
+    posts.let_pass(50);
+    assert_eq!(posts.finish().failures, [""; 0]);
     setup.daemon.kill_router();
     load.let_pass(50);
     let report = load.finish();
