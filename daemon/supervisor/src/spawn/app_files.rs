@@ -1,4 +1,4 @@
-//! The location of an app, checked by metadata only: the daemon never opens anything below an app root.
+//! The location of an app, checked by metadata only: the supervisor never opens anything below an app root.
 
 use std::fs::Metadata;
 use std::io;
@@ -110,6 +110,11 @@ impl AppPaths {
     /// was found in a directory below the root, that directory.
     pub(super) fn decisive(&self) -> &Path {
         &self.decisive
+    }
+
+    /// Returns the startup file, or the root of a generic app.
+    pub(super) fn entry(&self) -> &Path {
+        self.startup_file.as_deref().unwrap_or(&self.root)
     }
 }
 
