@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn another_reason_for_the_same_file_is_no_other_app() {
+        let mut route = Route::for_test("ruby");
+        route.set_entry("# it is there\nweb.ru");
+        let is = |start_command: &[u8]| {
+            let app = AppRef { group: b"app", root: b"/app", kind: AppKind::Ruby, start_command };
+            let digest = Digest::of(b"");
+            route.is(&Described { app, base_uri: b"", server_software: b"", digest, block: b"" })
+        };
+        assert!(is(b"# a newer release of nginx's module says so\nweb.ru"));
+        assert!(!is(b"# it is there\nother.ru") && !is(b""));
+    }
+
+    #[test]
     fn a_memo_keeps_the_time_of_its_configuration() {
         let route = Route::for_test("ruby");
         route.seen_ms.set(1_795_000_000_123);

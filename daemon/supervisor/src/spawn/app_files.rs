@@ -111,6 +111,11 @@ impl AppPaths {
     pub(super) fn decisive(&self) -> &Path {
         &self.decisive
     }
+
+    /// Returns the startup file, or the root of a generic app.
+    pub(super) fn entry(&self) -> &Path {
+        self.startup_file.as_deref().unwrap_or(&self.root)
+    }
 }
 
 impl AppFilesError {

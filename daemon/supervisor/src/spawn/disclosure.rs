@@ -56,7 +56,7 @@ pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
                 Some(identity) if see(identity, precheck).ok() == place => {
                     return precheck.add_variables(resolved).map_err(Refusal::public);
                 }
-                Some(identity) => closed_directory(identity, precheck.paths.decisive()),
+                Some(identity) => closed_directory(identity, precheck.paths.entry()),
                 None => precheck.root().to_path_buf(),
             };
             cannot_enter(&resolved.run_as.user.name, &closed)
@@ -98,7 +98,7 @@ fn viewer(precheck: &Precheck, users: &UserOptions) -> Viewer {
 
 /// Returns what is missing as seen by the owner of the directory that lacks it: an app there could run as that owner.
 fn seen_by_owner(precheck: &Precheck, users: &UserOptions) -> Option<String> {
-    let owner = precheck.paths.decisive().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
+    let owner = precheck.paths.entry().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
     let nobody = Wanted { user: None, group: None };
     let run_as =
         decide(users, nobody, owner, &precheck.policy).ok().filter(|run_as| run_as.why == Why::Owner)?;
@@ -109,7 +109,7 @@ fn seen_by_owner(precheck: &Precheck, users: &UserOptions) -> Option<String> {
 impl Viewer {
     /// Returns the same sentence regardless of what is behind the closed directory.
     fn withheld(&self, precheck: &Precheck) -> String {
-        let closed = cannot_enter(&self.name, &closed_directory(&self.identity, precheck.paths.decisive()));
+        let closed = cannot_enter(&self.name, &closed_directory(&self.identity, precheck.paths.entry()));
         if self.is_named {
             return closed;
         }
