@@ -23,7 +23,7 @@ pub(super) fn choose(address: IpAddr, port: u16) -> Result<SocketAddr, String> {
             }
             ErrorKind::PermissionDenied => {
                 format!(
-                    "cannot listen on {wanted}: ports below 1024 are reserved for root; {}",
+                    "cannot listen on {wanted}: ports below 1024 are reserved for root, and nothing runs as root here; {}",
                     other_port(port)
                 )
             }
