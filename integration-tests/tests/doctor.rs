@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 use serde_json::Value;
 use test_support::{
-    DaemonBuilder, Language, OneApp, TestDir, binary, eventually, for_each_language, is_root, signal,
-    skipped, workspace,
+    DaemonBuilder, Language, ONE_APP_CONF, OneApp, TestDir, binary, eventually, for_each_language, is_root,
+    python_venv, signal, skipped, workspace,
 };
 
 /// The command, for an app in a test directory.
@@ -291,4 +291,31 @@ fn a_killed_doctor_leaves_no_process_behind() {
     eventually("the daemon and the app's processes have exited", || test_dir.processes().is_empty());
     // No process was left to remove it.
     std::fs::remove_dir_all(private_directory(&shown)).unwrap();
+}
+
+#[test]
+fn it_says_what_was_found_and_why() {
+    let test_dir = TestDir::new();
+    let app = "def app(env, start):\n    start('200 OK', [])\n    return [b'found']\n";
+    let app = test_dir.app("app").file("app.py", app).file("Procfile", "web: gunicorn app:app");
+    python_venv(app.dir());
+    let shown = text(&doctor(&test_dir, app.dir()).output().unwrap());
+    let python = app.path("venv/bin/python");
+    for line in [
+        "Type        : python, because of app.py (it defines the application)\n",
+        "Starts with : app.py\n",
+        &format!(
+            " runs app.py (found: it defines the application), with {} (virtual environment",
+            python.display()
+        ),
+        "The app starts and responds.\n",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    // The app of a running daemon is found again.
+    let _daemon = test_dir.daemon().start();
+    let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", "")).start();
+    nginx.get("/").expect(200);
+    let (status, report) = report(&test_dir, app.dir(), &[]);
+    assert_eq!((status, &report["starts_with"]), (0, &"app.py".into()), "{report}");
 }

@@ -40,7 +40,8 @@ fn a_directory_without_an_application_is_a_404_with_the_reason_in_the_log() {
 
 #[test]
 fn nginx_serves_the_files_without_an_application() {
-    let setup = OneApp::app("location /listed/ { autoindex on; }", nothing);
+    let lines = "gzip_static always; location /listed/ { autoindex on; }";
+    let setup = OneApp::app(lines, |app| nothing(app).file("public/packed.txt.gz", "compressed"));
     for (uri, text) in [
         ("/file.txt", "a file"),
         ("/indexed/", "an index"),
@@ -50,6 +51,10 @@ fn nginx_serves_the_files_without_an_application() {
         let page = setup.nginx.get(uri).expect(200).text();
         assert!(page.contains(text), "{uri}: {page}");
     }
+    // Other handlers of nginx are asked.
+    setup.nginx.send(Request::new("PUT", "/none")).expect(405);
+    let compressed = Request::get("/packed.txt").header("Accept-Encoding", "gzip");
+    assert_eq!(setup.nginx.send(compressed).expect(200).header("Content-Encoding"), Some("gzip"));
     // The directory exists, so nginx adds the slash.
     setup.nginx.get("/listed").expect(301);
     assert!(!setup.nginx.error_log().contains("no application is found"), "{}", setup.nginx.error_log());

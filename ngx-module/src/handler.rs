@@ -19,6 +19,9 @@ use crate::upstream::Forwarding;
 #[derive(Debug)]
 pub(crate) struct Passenger;
 
+/// Endings of compressed files that nginx's modules serve in place of a file.
+const COMPRESSED: [&str; 2] = [".gz", ".br"];
+
 const NOT_FOUND: u16 = 404;
 const INTERNAL_ERROR: u16 = 500;
 
@@ -75,7 +78,7 @@ fn forward(
     let location = app_location(request, conf, application, mapped, base);
     match (&location.lookup, &location.nothing_found) {
         (Ok(Some(_)), _) => {}
-        (Ok(None), Some(nothing)) if mapped.is_missing() => return not_found(request, conf, nothing),
+        (Ok(None), Some(nothing)) if !may_serve(request, mapped) => return not_found(request, conf, nothing),
         (Ok(None), _) => return Decision::Decline,
         (Err(err), _) => {
             request.log().error(format_args!("{err}"));
@@ -103,6 +106,13 @@ fn app_location(
         _ => public_dir(path, root_len, request.uri(), base),
     };
     application.locations.borrow_mut().get(&application.app, public, base.is_some(), now())
+}
+
+/// Whether nginx itself may have a response: a file, a compressed one in its place, a directory, or a handler for
+/// another method, such as that of WebDAV.
+fn may_serve(request: Request<'_>, mapped: &mut MappedFile<'_>) -> bool {
+    let is_usual = request.is_get_or_head() || request.method() == b"POST";
+    !is_usual || !mapped.is_missing() || COMPRESSED.iter().any(|ending| mapped.is_file(ending) != Ok(false))
 }
 
 /// The response where there is neither an application nor a file.

@@ -45,11 +45,11 @@ pub(crate) fn find(directory: Directory<'_>, rejected: &mut Rejected) -> Option<
 
 /// Returns the command of the last line for `web`, as foreman does.
 fn web(text: &str) -> Option<&str> {
-    let commands = text.lines().filter_map(|line| {
+    let mut commands = text.lines().filter_map(|line| {
         let (name, command) = line.split_once(':')?;
         (name.trim() == "web").then(|| command.trim())
     });
-    commands.filter(|command| !command.is_empty() && command.len() <= 4096 && !command.contains('\0')).last()
+    commands.rfind(|command| !command.is_empty() && command.len() <= 4096 && !command.contains('\0'))
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn no_file_outside_of_the_directory_is_started() {
 #[test]
 fn an_unreadable_file_is_reported() {
     let app = App::with("closed", &[("app.py", FLASK), ("wsgi.py", "x = 1")]);
-    fs::set_permissions(app.0.join("app.py"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(app.0.join("app.py"), Permissions::from_mode(0o0)).unwrap();
     let Ok(found) = search(&app.0) else { panic!("an error") };
     // Root reads everything.
     if found.found.is_none() {

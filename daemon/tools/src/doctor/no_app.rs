@@ -17,7 +17,6 @@ impl NoApp {
 
     /// Creates the error for a directory in which no app was found.
     pub(super) fn in_directory(root: &Path) -> Self {
-        let hint = HINTS.iter().find(|(file, _)| root.join(file).exists());
         let mut problem = format!(
             "there is no app in {}: it contains none of {} that starts one",
             root.display(),
@@ -27,21 +26,22 @@ impl NoApp {
         if !rejected.is_empty() {
             problem += &format!("; not used: {}", rejected.join("; "));
         }
-        let advice = if rejected.is_empty() { NO_HINT } else { NAME_FILE };
-        Self::new(root, problem, hint.map_or(advice, |(_, advice)| advice))
+        let near = || PARENT_FILES.iter().any(|file| root.join("..").join(file).exists());
+        let advice = match () {
+            () if root.join("Gemfile").exists() => NO_RACKUP,
+            () if !rejected.is_empty() => NAME_FILE,
+            () if near() => PARENT_DIRECTORY,
+            () => NO_HINT,
+        };
+        Self::new(root, problem, advice)
     }
 }
 
-/// Files that are near an app, each with what is missing.
-const HINTS: [(&str, &str); 6] = [
-    ("Gemfile", "A Ruby app needs a config.ru, for Rack."),
-    ("../config.ru", PARENT_DIRECTORY),
-    ("../app.js", PARENT_DIRECTORY),
-    ("../passenger_wsgi.py", PARENT_DIRECTORY),
-    ("../app.py", PARENT_DIRECTORY),
-    ("../package.json", PARENT_DIRECTORY),
-];
+/// Files of an app whose public directory may have been specified.
+const PARENT_FILES: [&str; 6] =
+    ["config.ru", "app.js", "passenger_wsgi.py", "app.py", "manage.py", "package.json"];
 
+const NO_RACKUP: &str = "A Ruby app needs a config.ru, for Rack.";
 const NAME_FILE: &str = "Let one of these files define the application, or name the app's startup file with --type and \
      --startup-file (passenger_app_type and passenger_startup_file in nginx.conf), or its --start-command \
      (passenger_app_start_command).";

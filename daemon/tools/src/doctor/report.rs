@@ -138,6 +138,7 @@ impl<'a> Report<'a> {
             "ok": ok,
             "type": kind.as_str(),
             "type_reason": kind_reason,
+            "starts_with": self.app.entry_point(),
             "user": user.map(|(user, _)| &user.name),
             "user_reason": user.map(|(_, reason)| reason),
             "environment": self.app.app_env(),
