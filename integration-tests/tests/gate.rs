@@ -79,6 +79,8 @@ for_each_language! {
 
     fn an_app_notices_that_its_client_left(language) {
         let setup = OneGate::of(language);
+        // The connection to the daemon is then one that was kept.
+        setup.app_pid();
         let mut client = setup.gate.connect();
         client.send(Request::get("/endless?name=e").bytes("close"));
         client.read_head();

@@ -22,7 +22,7 @@ fn what_strangers_claim_does_not_reach_the_app() {
     let setup = OneGate::of(Language::Ruby);
     let env = env(&setup, claims().header("Forwarded", "for=203.0.113.9;proto=https"));
     assert_eq!(env["REMOTE_ADDR"], "127.0.0.1");
-    assert_eq!(env["rack.url_scheme"], "http");
+    assert!(env["HTTPS"].is_null());
     assert_eq!(env["HTTP_HOST"], "localhost");
     for name in [
         "HTTP_X_FORWARDED_FOR",
@@ -43,7 +43,7 @@ fn a_trusted_proxy_names_address_scheme_and_host() {
     let setup = OneGate::with(Language::Ruby, "", "trusted_proxies = [\"127.0.0.0/8\", \"198.51.100.0/24\"]");
     let answer = env(&setup, claims().header("Forwarded", "for=192.0.2.66"));
     assert_eq!(answer["REMOTE_ADDR"], "203.0.113.9");
-    assert_eq!(answer["rack.url_scheme"], "https");
+    assert_eq!(answer["HTTPS"], "on");
     assert_eq!(answer["HTTP_HOST"], "shop.example");
     assert_eq!(answer["HTTP_X_FORWARDED_FOR"], "203.0.113.9, 198.51.100.7");
     assert_eq!(answer["HTTP_X_FORWARDED_PROTO"], "https");
@@ -53,7 +53,7 @@ fn a_trusted_proxy_names_address_scheme_and_host() {
         .header("Forwarded", "for=192.0.2.66, for=\"[2001:db8::1]:99\";proto=https;host=a.b");
     let answer = env(&setup, standard);
     assert_eq!(answer["REMOTE_ADDR"], "2001:db8::1");
-    assert_eq!((&answer["HTTP_HOST"], &answer["rack.url_scheme"]), (&"a.b".into(), &"https".into()));
+    assert_eq!((&answer["HTTP_HOST"], &answer["HTTPS"]), (&"a.b".into(), &"on".into()));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_proxy_header_names_the_client() {
     client.send(&bytes[20..]);
     let answer = client.read_response().expect(200).json();
     assert_eq!((&answer["REMOTE_ADDR"], &answer["REMOTE_PORT"]), (&"192.0.2.8".into(), &"4711".into()));
-    assert_eq!(answer["rack.url_scheme"], "https");
+    assert_eq!(answer["HTTPS"], "on");
     assert!(answer["HTTP_X_FORWARDED_FOR"].is_null(), "the client is no proxy");
     client.send(Request::get("/env").bytes("close"));
     assert_eq!(client.read_response().expect(200).json()["REMOTE_ADDR"], "192.0.2.8");

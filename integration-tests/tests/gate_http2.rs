@@ -79,9 +79,8 @@ fn status(block: &[u8]) -> u16 {
         [0x8c, ..] => 400,
         [0x8d, ..] => 404,
         [0x8e, ..] => 500,
-        // A literal with an indexed name, in Huffman's code: 405 or 431.
-        [0x48, 0x82, 0x68, 0x0d, ..] => 405,
-        [0x48, 0x82, 0x68, ..] => 431,
+        // A literal with an indexed name, in Huffman's code.
+        [0x48, 0x83, 0x68, 0x0d, 0xff, ..] => 405,
         other => panic!("not a known status: {other:x?}"),
     }
 }

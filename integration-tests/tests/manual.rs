@@ -229,7 +229,7 @@ fn make_install_uses_the_standard_directories() {
     printed(make.current_dir(workspace()));
     let there = |path: &str| Path::new(&format!("{}{prefix}/{path}", root.display())).exists();
     for program in PROGRAMS {
-        let place = if program == "flying-passenger" { "sbin" } else { "bin" };
+        let place = if program.starts_with("flying-passenger") { "sbin" } else { "bin" };
         for path in [
             format!("{place}/{program}"),
             format!("share/man/man8/{program}.8"),

@@ -268,7 +268,7 @@ fn the_units_pass_systemd_analyze() {
     let test_dir = TestDir::new();
     let units = test_dir.scratch("units");
     std::fs::create_dir_all(&units).unwrap();
-    for unit in ["flying-passenger.service", "flying-passenger.socket"] {
+    for unit in ["flying-passenger.service", "flying-passenger.socket", "flying-passenger-gate.service"] {
         let text = std::fs::read_to_string(workspace().join("daemon/systemd").join(unit)).unwrap();
         let program = test_support::binary("flying-passenger").display().to_string();
         std::fs::write(units.join(unit), text.replace("/usr/sbin/flying-passenger", &program)).unwrap();
@@ -283,13 +283,17 @@ fn the_units_pass_systemd_analyze() {
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout),
         )
     };
-    let (sound, reported) =
-        analyze(&["verify", "--man=no", "./flying-passenger.service", "./flying-passenger.socket"]);
+    let all = ["./flying-passenger.service", "./flying-passenger.socket", "./flying-passenger-gate.service"];
+    let (sound, reported) = analyze(&[&["verify", "--man=no"][..], &all].concat());
     // Units of other packages, which the service is ordered after, may be faulty.
     let ours: Vec<&str> = reported.lines().filter(|line| line.contains("flying-passenger")).collect();
     assert!(sound && ours.is_empty(), "{reported}");
     // The exposure that docs/SYSTEMD.md states, times ten.
     let (sound, reported) =
         analyze(&["security", "--offline=true", "--threshold=65", "./flying-passenger.service"]);
+    assert!(sound, "{reported}");
+    // The gate needs no privileges.
+    let (sound, reported) =
+        analyze(&["security", "--offline=true", "--threshold=20", "./flying-passenger-gate.service"]);
     assert!(sound, "{reported}");
 }

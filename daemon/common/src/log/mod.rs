@@ -22,6 +22,7 @@ use std::{fmt, io};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -116,10 +117,12 @@ static APP_PREFIX: AtomicBool = AtomicBool::new(true);
 /// Sends this process's log to standard error. Later calls change nothing.
 pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
+    // What the library for HTTP/2 reports of each frame is for its developers.
+    let own = filter_fn(|event| !event.target().starts_with("h2"));
     // A line that cannot be written, as on a full disk, is lost: reporting this to standard error would panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(lost::Lines::new).log_internal_errors(false);
     let lines = lines.event_format(Form { format, source: Source::here(part) });
-    let log = tracing_subscriber::registry().with(filter).with(lines);
+    let log = tracing_subscriber::registry().with(filter).with(own).with(lines);
     // Fails if a log was set up before; that one remains.
     if tracing::subscriber::set_global_default(log).is_ok() {
         ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);

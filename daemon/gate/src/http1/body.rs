@@ -203,8 +203,11 @@ impl Drop for Body<'_> {
 mod tests {
     use super::*;
 
+    /// A body, and what follows it.
+    type Decoded = (Vec<u8>, Vec<u8>);
+
     /// Decodes a chunked body that arrives in parts of `step` bytes; `Ok(None)` if it is not complete.
-    fn decode(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, u16> {
+    fn decode(bytes: &[u8], step: usize) -> Result<Option<Decoded>, u16> {
         let mut decoder = BodyDecoder::new(Framing::Chunked);
         let (mut input, mut body) = (BytesMut::new(), Vec::new());
         for part in bytes.chunks(step) {

@@ -108,6 +108,7 @@ async fn is_http2(gate: &Gate, stream: &Stream, buffer: &mut BytesMut) -> io::Re
         }
         if buffer.is_empty() {
             tokio::select! {
+                biased;
                 ready = stream.readable() => ready?,
                 () = gate.idle_unwanted() => return Ok(None),
             }

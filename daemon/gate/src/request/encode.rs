@@ -97,7 +97,9 @@ fn put_headers(head: &Head, client: &Client, kind: AppKind, started_us: u64, out
 
 /// Joins the cookies, which HTTP/2 may send in several headers, while an application expects one.
 fn put_cookies(head: &Head, out: &mut Vec<u8>) {
-    let cookies: Vec<_> = head.values("cookie").collect();
+    let passed_on = passed_on(&head.headers, head.upgrade);
+    let cookies = passed_on.filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
+    let cookies: Vec<_> = cookies.map(|(_, value)| &value[..]).collect();
     if !cookies.is_empty() {
         pairs::put(out, b"Cookie", &cookies.join(&b"; "[..]));
     }

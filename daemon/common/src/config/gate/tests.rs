@@ -1,3 +1,5 @@
+//! Tests of the tables `[gate]` and `[[apps]]`: values, errors with their lines, networks.
+
 use std::net::IpAddr;
 
 use protocol::settings::Value;

@@ -1,3 +1,5 @@
+//! Tests of heads in HTTP/1: what is accepted, and what is refused because another server might read it otherwise.
+
 use bytes::Bytes;
 use protocol::request::BodyLength;
 
