@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use test_support::{
-    App, StartedApp, TestDir, eventually, is_alive, kill_9, passenger, passenger_output, signal,
+    App, Connection, StartedApp, TestDir, eventually, is_alive, kill_9, passenger, passenger_output, signal,
 };
 
 use crate::passenger_start::{of_ordinary_user, versioned};
@@ -36,6 +36,8 @@ fn ctrl_c_leaves_no_process_and_no_file() {
         let app = unwilling(&test_dir);
         let mut started = StartedApp::start(&test_dir, app.dir(), &[]);
         let processes = started_processes(&started);
+        let mut hanging = Connection::to(started.port());
+        hanging.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
         started.signal_group(which);
         assert_eq!(started.wait().code(), Some(0), "{which}: {}", started.shown());
         assert!(!processes.into_iter().any(is_alive), "{which}");
@@ -48,15 +50,18 @@ fn ctrl_c_leaves_no_process_and_no_file() {
 #[test]
 fn a_killed_command_leaves_no_process_and_the_next_one_starts() {
     let test_dir = TestDir::new();
-    let app = versioned(&test_dir);
+    let app = of_ordinary_user(test_dir.app("shop").ruby("run ->(_) { sleep }"));
     let mut started = StartedApp::start(&test_dir, app.dir(), &[]);
     let processes = started_processes(&started);
+    let mut hanging = Connection::to(started.port());
+    hanging.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
     kill_9(started.pid());
     started.wait();
     eventually("all processes have exited", || !processes.iter().any(|pid| is_alive(*pid)));
     assert_eq!(test_dir.processes(), [0; 0]);
+    app.write("config.ru", "run ->(_) { [200, {}, ['again']] }");
     let started = StartedApp::start(&test_dir, app.dir(), &[]);
-    assert_eq!(started.get("/").expect(200).text(), "version 1");
+    assert_eq!(started.get("/").expect(200).text(), "again");
 }
 
 #[test]

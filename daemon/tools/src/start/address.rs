@@ -8,6 +8,9 @@ use procfs::process::{FDTarget, Process, all_processes};
 
 use common::sys::sock_diag;
 
+/// Ports below this one are reserved for root.
+const FIRST_FREE_FOR_USERS: u16 = 1024;
+
 /// Checks that the address can be used, and chooses a port for port 0.
 pub(super) fn choose(address: IpAddr, port: u16) -> Result<SocketAddr, String> {
     let wanted = SocketAddr::new(address, port);
@@ -16,10 +19,13 @@ pub(super) fn choose(address: IpAddr, port: u16) -> Result<SocketAddr, String> {
         Ok(chosen) => Ok(chosen),
         Err(err) => Err(match err.kind() {
             ErrorKind::AddrInUse => {
-                format!("port {port} of {address} is used by {}; {OTHER_PORT}", user_of(port))
+                format!("port {port} of {address} is used by {}; {}", user_of(port), other_port(port))
             }
             ErrorKind::PermissionDenied => {
-                format!("cannot listen on {wanted}: ports below 1024 are reserved for root; {OTHER_PORT}")
+                format!(
+                    "cannot listen on {wanted}: ports below 1024 are reserved for root, and nothing runs as root here; {}",
+                    other_port(port)
+                )
             }
             ErrorKind::AddrNotAvailable => {
                 format!(
@@ -31,7 +37,11 @@ pub(super) fn choose(address: IpAddr, port: u16) -> Result<SocketAddr, String> {
     }
 }
 
-const OTHER_PORT: &str = "specify another port, such as --port 3001, or --port 0 for any that is free";
+/// Returns the remedy for a port that cannot be used.
+fn other_port(port: u16) -> String {
+    let next = if port < FIRST_FREE_FOR_USERS { 3000 } else { port.saturating_add(1) };
+    format!("specify another port, such as --port {next}, or --port 0 for any that is free")
+}
 
 /// Returns the process that listens on a port, as a phrase.
 fn user_of(port: u16) -> String {

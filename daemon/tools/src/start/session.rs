@@ -79,7 +79,7 @@ pub(super) fn run(
         events,
         address,
         output,
-        transcript: Transcript::new(),
+        transcript: Transcript::new(options.watch),
         servers,
         started,
         is_up: false,

@@ -20,6 +20,8 @@ const RUNS: &str = ": process ";
 /// The state of what was shown.
 #[derive(Debug)]
 pub(super) struct Transcript {
+    /// Whether the app restarts when its files change.
+    watch: bool,
     /// Processes that are or were ready.
     ready: HashSet<i32>,
     held: Vec<String>,
@@ -33,8 +35,9 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(watch: bool) -> Self {
         Self {
+            watch,
             ready: HashSet::new(),
             held: Vec::new(),
             held_since: None,
@@ -121,7 +124,8 @@ impl Transcript {
             output.say(&format!("the app does not start: {cause}"));
             output.say(&line.remedy);
             self.release(output);
-            output.say("save a file to try again; the page in the browser has the details");
+            let next = if self.watch { "save a file" } else { "reload the page" };
+            output.say(&format!("{next} to try again; the page in the browser has the details"));
             self.failure = Some(cause);
         }
         self.held_since = None;
@@ -181,7 +185,7 @@ mod tests {
         let dir = TempDir::new("fp-transcript").unwrap();
         let path = dir.join("log");
         let mut output = Output::new(Some(&path), false).unwrap();
-        let mut transcript = Transcript::new();
+        let mut transcript = Transcript::new(true);
         for line in lines {
             match line {
                 Some(line) => transcript.line(line, &mut output),

@@ -25,6 +25,8 @@ const DIRECTORIES: [&str; 16] = [
 /// The same, directly in the app's directory. The gate serves public/ itself.
 const TOP_DIRECTORIES: [&str; 10] =
     ["coverage", "env", "log", "logs", "media", "public", "storage", "tmp", "uploads", "venv"];
+/// Directories and files that frameworks write while an app runs, by the end of their path.
+const PATHS: [&str; 4] = [".meteor/local", ".next/cache", ".next/trace", "vendor/bundle"];
 /// Names of files that apps and editors write.
 const FILES: [&str; 22] = [
     "*.log",
@@ -77,6 +79,7 @@ impl Rules {
         let name = name(path);
         DIRECTORIES.contains(&&*name)
             || (path.parent() == Some(&self.root) && TOP_DIRECTORIES.contains(&&*name))
+            || PATHS.iter().any(|end| path.ends_with(end))
             || path.join(VIRTUAL_ENVIRONMENT).exists()
             || self.matches_pattern(path, &name)
     }
@@ -84,7 +87,9 @@ impl Rules {
     /// Whether no change of a file matters.
     pub(super) fn ignores_file(&self, path: &Path) -> bool {
         let name = name(path);
-        FILES.iter().any(|pattern| matches(pattern, &name)) || self.matches_pattern(path, &name)
+        FILES.iter().any(|pattern| matches(pattern, &name))
+            || PATHS.iter().any(|end| path.ends_with(end))
+            || self.matches_pattern(path, &name)
     }
 
     fn matches_pattern(&self, path: &Path, name: &str) -> bool {
@@ -137,12 +142,18 @@ mod tests {
     #[test]
     fn common_directories_are_ignored_and_code_is_not() {
         let rules = Rules::new(Path::new("/app"), vec!["data/".to_owned(), "lib/gen/*.rb".to_owned()]);
-        for ignored in
-            ["/app/log", "/app/tmp", "/app/venv", "/app/a/node_modules", "/app/x/__pycache__", "/app/data"]
-        {
+        for ignored in [
+            "/app/log",
+            "/app/tmp",
+            "/app/venv",
+            "/app/a/node_modules",
+            "/app/x/__pycache__",
+            "/app/.next/cache",
+            "/app/data",
+        ] {
             assert!(rules.ignores_directory(Path::new(ignored)), "{ignored}");
         }
-        for watched in ["/app/lib", "/app/lib/log", "/app/.github"] {
+        for watched in ["/app/lib", "/app/lib/log", "/app/.github", "/app/.next"] {
             assert!(!rules.ignores_directory(Path::new(watched)), "{watched}");
         }
         for ignored in
