@@ -5,10 +5,11 @@ use std::fs;
 use std::process::{Child, Command};
 use std::time::Instant;
 
+use crate::debian::{clean_debian, debian_packages};
 use crate::doc_page::{Step, is_printed};
 use crate::registry_proxy::RegistryProxy;
 use crate::root::skipped;
-use crate::systemd::{Systemd, clean_debian, debian_packages};
+use crate::systemd::Systemd;
 use crate::test_dir::TestDir;
 use crate::wait::eventually_some;
 
