@@ -38,6 +38,10 @@ impl ContentHandler for Health {
             Decision::Status(NOT_ALLOWED)
         }
     }
+
+    fn decide_last(_request: Request<'_>, _location: &LocationConf) -> Decision<HealthRequest> {
+        Decision::Decline
+    }
 }
 
 impl Exchange for HealthRequest {
