@@ -15,7 +15,8 @@ fn killing_the_gate_leaves_the_apps_running() {
     setup.gate.start_again();
     assert!(pids.contains(&setup.app_pid()), "{before}");
     let mut after = setup.daemon.app_pids();
-    (pids.sort_unstable(), after.sort_unstable());
+    pids.sort_unstable();
+    after.sort_unstable();
     assert_eq!(pids, after);
     setup.gate.restart();
     setup.gate.get("/pid").expect(200);

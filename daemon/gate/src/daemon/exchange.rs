@@ -101,7 +101,7 @@ pub(crate) async fn run<B: RequestBody, R: Responder>(
         let kept = if attempts == 1 { daemon.take_kept() } else { None };
         let connection = match kept {
             Some(connection) => connection,
-            None => daemon.open().await.map_err(|err| cannot_connect(daemon, &err))?,
+            None => daemon.open(!may_repeat).await.map_err(|err| cannot_connect(daemon, &err))?,
         };
         match attempt(daemon, connection, &exchange, body, responder).await {
             Ok(done) => return Ok(done),

@@ -110,21 +110,34 @@ impl Daemon {
         }
     }
 
-    /// Opens a connection. While the daemon is being restarted, this waits for it.
-    pub(crate) async fn open(&self) -> io::Result<Connection> {
+    /// Opens a connection. While the daemon is being restarted, this waits for it. `accepted`: the daemon must have
+    /// accepted the connection, so that it serves what is sent, although it may be ending.
+    pub(crate) async fn open(&self, accepted: bool) -> io::Result<Connection> {
         loop {
-            match UnixStream::connect(&self.socket).await {
-                Ok(stream) => {
-                    let mut state = self.lock();
-                    state.unreachable = None;
-                    let (stream, generation) = (Arc::new(Stream::Unix(stream)), state.generation);
-                    let greeting = Some(Arc::clone(&state.greeting));
-                    return Ok(Connection { stream, generation, is_kept: false, greeting });
+            match self.connect(accepted).await {
+                Ok(connection) => {
+                    self.lock().unreachable = None;
+                    return Ok(connection);
                 }
                 Err(err) if is_temporary(&err) && !self.is_unreachable() => sleep(PAUSE).await,
                 Err(err) => return Err(err),
             }
         }
+    }
+
+    async fn connect(&self, accepted: bool) -> io::Result<Connection> {
+        let stream = Arc::new(Stream::Unix(UnixStream::connect(&self.socket).await?));
+        let (greeting, generation) = {
+            let state = self.lock();
+            (Arc::clone(&state.greeting), state.generation)
+        };
+        let mut connection = Connection { stream, generation, is_kept: false, greeting: None };
+        if accepted {
+            greeting::exchange(connection.stream(), &greeting).await?;
+        } else {
+            connection.greeting = Some(greeting);
+        }
+        Ok(connection)
     }
 
     /// Records a failure; true when connecting has failed for too long to wait any longer.
@@ -155,7 +168,12 @@ impl Daemon {
     }
 }
 
-/// Whether the daemon may be reachable soon: its socket is missing or refuses connections, or its queue is full.
+/// Whether the daemon may be reachable soon: its socket is missing or refuses connections, its queue is full, or it ended
+/// before it accepted the connection.
 fn is_temporary(err: &io::Error) -> bool {
-    matches!(err.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::WouldBlock)
+    use ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof, WouldBlock};
+    matches!(
+        err.kind(),
+        NotFound | ConnectionRefused | WouldBlock | BrokenPipe | ConnectionReset | UnexpectedEof
+    )
 }
