@@ -1,7 +1,9 @@
-//! Code shared by the programs: configuration, link between supervisor and router, instances, log and system calls.
+//! Code shared by the programs: configuration, link between supervisor and router, instances, log, secrets
+//! and system calls.
 
 pub mod config;
 pub mod instance;
 pub mod link;
 pub mod log;
+pub mod secrets;
 pub mod sys;

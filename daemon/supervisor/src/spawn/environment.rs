@@ -11,6 +11,7 @@ use protocol::request::AppKind;
 
 use super::login_shell::Changes;
 use common::link::SpawnSpec;
+use common::secrets;
 use common::sys::accounts::Account;
 
 /// Variables by name.
@@ -18,9 +19,6 @@ pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 /// Inherited regardless of the operator's list.
 const ALWAYS: [&str; 4] = ["PATH", "TZ", "LANG", "LC_*"];
-/// Parts of the names of secrets.
-const SECRETS: [&str; 8] =
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
 /// Used when the daemon was started without `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Variables for the daemon only, set by its packaging or by systemd.
@@ -67,11 +65,11 @@ pub(crate) fn inherited(
 
 /// Returns the names of variables that look like secrets.
 pub(crate) fn secrets(environment: &Environment) -> Vec<String> {
-    let is_secret = |name: &String| {
-        let name = name.to_ascii_uppercase();
-        SECRETS.iter().any(|word| name.contains(word))
+    let secret = |(name, value): (&OsString, &OsString)| {
+        let name = name.to_str()?;
+        secrets::is_secret(name, &value.to_string_lossy()).then(|| name.to_owned())
     };
-    environment.keys().filter_map(|name| name.to_str().map(str::to_owned)).filter(is_secret).collect()
+    environment.iter().filter_map(secret).collect()
 }
 
 /// Whether the name matches. A pattern is a name, or a prefix followed by `*`.
