@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use module_core::app_location::public_dir;
 use module_core::base_uri;
+use module_core::own_error::OwnError;
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
@@ -65,7 +66,8 @@ fn forward(
         Ok(None) => return Decision::Decline,
         Err(err) => {
             request.log().error(format_args!("{err}"));
-            return Decision::Status(INTERNAL_ERROR);
+            let error = OwnError::unusable(&err.to_string());
+            return Decision::Page(error.status, error.html(application.friendly));
         }
     }
     let served = Rc::new(Served::new(location));

@@ -7,7 +7,7 @@ use super::conf::{ConfContext, canary, commands};
 use super::guard::guard;
 use super::log::Level;
 use super::request::content::Registered;
-use super::request::variables;
+use super::request::{error_page, variables};
 use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
@@ -57,6 +57,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
     guard(cf.log(), ERROR, || match canary::check(&mut cf) {
         Ok(()) => {
             commands::finish::<LocationConf>(&mut cf);
+            error_page::install();
             OK
         }
         Err(what) => {

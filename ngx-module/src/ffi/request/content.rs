@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::Request;
+use super::{Request, error_page};
 use crate::ffi::codes::{DECLINED, INTERNAL_ERROR};
 use crate::ffi::conf::{ConfContext, Location, core_conf};
 use crate::ffi::guard::guard;
@@ -16,6 +16,8 @@ pub(crate) enum Decision<E> {
     Decline,
     /// It ends with this status.
     Status(u16),
+    /// It ends with this status and this HTML, unless `error_page` is configured for the status.
+    Page(u16, Vec<u8>),
     /// Another URI is served instead, as by nginx's index module.
     Redirect(Vec<u8>),
     /// It goes to the daemon.
@@ -58,6 +60,11 @@ unsafe extern "C" fn handle<H: ContentHandler>(raw: *mut sys::ngx_http_request_t
         match H::decide(request, location) {
             Decision::Decline => DECLINED,
             Decision::Status(status) => status as sys::ngx_int_t,
+            Decision::Page(status, html) => {
+                // Without memory the visitor gets nginx's own page.
+                let _kept = error_page::keep(request, status, html);
+                status as sys::ngx_int_t
+            }
             Decision::Redirect(uri) => redirect(request, &uri),
             Decision::Forward(exchange) => upstream::begin(request, location, exchange),
         }
