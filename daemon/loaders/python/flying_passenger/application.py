@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from .report import LoadFailure
 
 MODULE = "passenger_wsgi"
+# The usual names of virtualenvs in an app's directory.
+VIRTUALENVS = ("venv", ".venv", "env")
 
 
 class Loaded(NamedTuple):
@@ -45,7 +47,17 @@ def _import(startup_file: str) -> ModuleType:
     try:
         loader.exec_module(module)
     except ImportError as error:
-        raise LoadFailure(f"something the app needs is missing: {error}", traceback.format_exc()) from error
+        summary = f"something the app needs is missing: {error}{_virtualenv()}"
+        raise LoadFailure(summary, traceback.format_exc()) from error
     except SyntaxError as error:
         raise LoadFailure(f"the app has a syntax error: {error}", traceback.format_exc()) from error
     return module
+
+
+def _virtualenv() -> str:
+    """Which virtualenv is used; otherwise the one beside the app, as it is often forgotten."""
+    if sys.prefix != sys.base_prefix:
+        return f" (in the virtualenv {sys.prefix})"
+    beside = (os.path.join(os.getcwd(), name) for name in VIRTUALENVS)
+    found = next((path for path in beside if os.path.isfile(os.path.join(path, "pyvenv.cfg"))), None)
+    return f"; the virtualenv {found} is not used" if found else ""

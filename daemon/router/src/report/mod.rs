@@ -3,5 +3,5 @@
 mod failure;
 pub(crate) mod startup_trace;
 
-pub(crate) use failure::{NO_PIPES, SpawnFailure};
+pub(crate) use failure::{NO_PIPES, SpawnFailure, log_again};
 pub(super) use startup_trace::{StartupTrace, Step};
