@@ -98,6 +98,7 @@ impl FakeModule {
             module_version: release.to_owned(),
             nginx_version: "1.99.9".to_owned(),
             hears_goodbye: false,
+            takes_log_line: false,
             instance: String::new(),
         };
         stream.write_all(&hello.to_frame()).unwrap();

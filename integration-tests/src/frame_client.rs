@@ -88,6 +88,7 @@ impl FrameClient {
             module_version: "0.0.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
             hears_goodbye,
+            takes_log_line: false,
             instance: self.instance.clone(),
         };
         self.send(&hello.to_frame());

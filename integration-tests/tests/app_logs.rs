@@ -34,6 +34,11 @@ fn say(setup: &OneApp, word: &str) -> String {
     setup.nginx.get(&format!("/?{word}")).expect(200).text()
 }
 
+/// The line of the log for a word that this process prints.
+fn printed(app: &App, pid: &impl std::fmt::Display, word: &str) -> String {
+    format!("App {pid} ({} (production)) output: {word}\n", app.dir().display())
+}
+
 fn has(file: &Path, text: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|all| all.contains(text))
 }
@@ -41,7 +46,7 @@ fn has(file: &Path, text: &str) -> bool {
 /// Waits until the line is in the file, and looks that it is in the daemon's log as well.
 fn said_in(setup: &OneApp, file: &Path, word: &str) -> String {
     let pid = say(setup, word);
-    let line = format!(" app ]: App {pid} output: {word}\n");
+    let line = format!(" app ]: {}", printed(&setup.app, &pid, word));
     eventually(&format!("{word} is in {}", file.display()), || has(file, &line));
     // The router's lines come to it through the supervisor.
     setup.daemon.logs_eventually(&line);
@@ -55,7 +60,7 @@ fn an_app_can_have_its_own_log_file() {
     let pid = said_in(&setup, &file, "hello");
     eventually("two processes run", || setup.daemon.app_pids().len() == 2);
     for pid in setup.daemon.app_pids() {
-        let line = format!("App {pid} output: loaded\n");
+        let line = printed(&setup.app, &pid, "loaded");
         eventually("the output of the start is logged", || has(&file, &line));
     }
     let found = fs::metadata(&file).unwrap();
@@ -78,10 +83,10 @@ fn after_a_rotation_lines_go_to_a_new_file() {
     said_in(&setup, &file, "before");
     fs::rename(&file, &renamed).unwrap();
     let pid = say(&setup, "renamed");
-    eventually("lines follow the file", || has(&renamed, &format!("App {pid} output: renamed\n")));
+    eventually("lines follow the file", || has(&renamed, &printed(&setup.app, &pid, "renamed")));
     assert!(setup.daemon.tool("passenger-config", &["reopen-logs"]).status.success());
     eventually("there is a new file", || file.exists());
-    eventually("lines go there", || has(&file, &format!("App {} output: after\n", say(&setup, "after"))));
+    eventually("lines go there", || has(&file, &printed(&setup.app, &say(&setup, "after"), "after")));
     assert!(!has(&renamed, "after"));
     let before = open_descriptors(setup.daemon.router());
     for _ in 0..20 {
@@ -99,7 +104,7 @@ fn a_file_that_cannot_be_opened_costs_a_line_in_the_log() {
         "cannot use passenger_app_log_file {}: No such file or directory",
         file.display()
     ));
-    setup.daemon.logs_eventually(&format!("App {pid} output: hello\n"));
+    setup.daemon.logs_eventually(&printed(&setup.app, &pid, "hello"));
 }
 
 #[test]

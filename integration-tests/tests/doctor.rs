@@ -97,7 +97,7 @@ fn every_name_of_a_type_is_accepted() {
     ] {
         let (status, report) = report(&test_dir, app.dir(), &["--type", word]);
         assert_eq!((status, report["type"].as_str()), (1, Some(kind)), "{report:#}");
-        let problem = report["diagnosis"]["problem"].as_str().unwrap();
+        let problem = report["diagnosis"]["cause"].as_str().unwrap();
         assert!(problem.starts_with("the startup file is missing: "), "{word}: {problem}");
     }
     let refused = doctor(&test_dir, app.dir()).args(["--type", "php"]).output().unwrap();
@@ -188,7 +188,7 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
     setup.app.write("rack.ru", "raise 'a bad deployment'");
     let (status, report) = self::report(&setup.test_dir, setup.app.dir(), &[]);
     assert_eq!(status, 1);
-    assert!(report["diagnosis"]["problem"].as_str().unwrap().contains("a bad deployment"), "{report:#}");
+    assert!(report["diagnosis"]["cause"].as_str().unwrap().contains("a bad deployment"), "{report:#}");
     assert_eq!(setup.app_pid(), pid, "visitors notice nothing");
 }
 
@@ -211,23 +211,24 @@ fn the_user_and_missing_permissions_are_reported() {
     let (_, report) = report(&test_dir, app.dir(), &[]);
     assert_eq!(report["user"], "games");
     assert_eq!(report["user_reason"], format!("the owner of {}", app.path("config.ru").display()));
-    assert_eq!(report["warning"], Value::Null);
+    assert!(!report["problems"].to_string().contains("may not enter"), "{report:#}");
 
     // Its owner can enter it; nginx cannot.
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o700)).unwrap();
     let (status, report) = self::report(&test_dir, app.dir(), &[]);
     assert_eq!(status, 0, "{report:#}");
     if User::from_name("www-data").unwrap().is_some() {
-        let warning = report["warning"].as_str().unwrap();
-        assert!(
-            warning.contains(&format!("\"www-data\" may not enter {}", app.dir().display())),
-            "{warning}"
-        );
+        let problem =
+            report["problems"].as_array().unwrap().iter().find(|each| each["code"] == "closed_to_nginx");
+        let problem = problem.unwrap_or_else(|| panic!("{report:#}"));
+        let (cause, remedy) = (problem["cause"].as_str().unwrap(), problem["remedy"].as_str().unwrap());
+        assert!(cause.contains(&format!("\"www-data\" may not enter {}", app.dir().display())), "{cause}");
+        assert!(remedy.contains(&format!("chmod o+x {}", app.dir().display())), "{remedy}");
     }
 
     let (status, report) = self::report(&test_dir, app.dir(), &["--user=nobody"]);
     let problem = format!("the app runs as the user nobody, who may not enter {}", app.dir().display());
-    assert_eq!((status, report["diagnosis"]["problem"].as_str()), (1, Some(&*problem)));
+    assert_eq!((status, report["diagnosis"]["cause"].as_str()), (1, Some(&*problem)));
 
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o755)).unwrap();
     app.write("config.ru", "File.read('secret')");
@@ -236,7 +237,7 @@ fn the_user_and_missing_permissions_are_reported() {
     let (_, report) = self::report(&test_dir, app.dir(), &[]);
     let problem =
         format!("the app runs as the user games, who may not read or write {}", app.path("secret").display());
-    assert_eq!(report["diagnosis"]["problem"], problem);
+    assert_eq!(report["diagnosis"]["cause"], problem);
 }
 
 #[test]

@@ -11,30 +11,30 @@ struct BrokenApp {
     file: &'static str,
     source: &'static str,
     arguments: &'static [&'static str],
-    problem: &'static str,
-    advice: &'static str,
+    cause: &'static str,
+    remedy: &'static str,
 }
 
 const fn broken(
     file: &'static str,
     source: &'static str,
     arguments: &'static [&'static str],
-    problem: &'static str,
-    advice: &'static str,
+    cause: &'static str,
+    remedy: &'static str,
 ) -> BrokenApp {
-    BrokenApp { file, source, arguments, problem, advice }
+    BrokenApp { file, source, arguments, cause, remedy }
 }
 
 fn diagnose(apps: &[BrokenApp]) {
-    for (at, BrokenApp { file, source, arguments, problem, advice }) in apps.iter().enumerate() {
+    for (at, BrokenApp { file, source, arguments, cause, remedy }) in apps.iter().enumerate() {
         let test_dir = TestDir::new();
         let app = test_dir.app(&format!("app{at}")).file(file, source);
         std::fs::set_permissions(app.path(file), PermissionsExt::from_mode(0o644)).unwrap();
         let (status, report) = report(&test_dir, app.dir(), arguments);
-        let found = report["diagnosis"]["problem"].as_str().unwrap_or_default();
-        assert!(found.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
-        let found = report["diagnosis"]["advice"].as_str().unwrap();
-        assert!(found.contains(advice), "{advice} is not the advice for {source}: {found}");
+        let found = report["diagnosis"]["cause"].as_str().unwrap_or_default();
+        assert!(found.contains(cause), "{cause} is not the diagnosis of {source}: {report:#}");
+        let found = report["diagnosis"]["remedy"].as_str().unwrap();
+        assert!(found.contains(remedy), "{remedy} is not the remedy for {source}: {found}");
         assert_eq!((status, report["ok"].as_bool()), (1, Some(false)));
     }
 }
@@ -210,7 +210,7 @@ fn an_app_that_is_not_ready_is_diagnosed() {
             "",
             &["--start-command=echo last words; exit 3"],
             "with status 3; its last output: last words",
-            "Check its output",
+            "Check the app's output above",
         ),
         broken(
             "config.ru",
@@ -274,7 +274,7 @@ fn a_failed_response_is_diagnosed() {
 fn a_directory_without_an_app_is_reported() {
     let test_dir = TestDir::new();
     let app = test_dir.app("app").ruby("run 1").file("django/manage.py", "");
-    for (dir, problem, advice) in [
+    for (dir, cause, remedy) in [
         ("public", "there is no app in ", "in the parent directory"),
         ("django", "manage.py does not set DJANGO_SETTINGS_MODULE", "passenger_startup_file"),
         ("gone", " is not a directory", "Specify the directory of the app"),
@@ -282,7 +282,7 @@ fn a_directory_without_an_app_is_reported() {
         let (status, report) = report(&test_dir, &app.path(dir), &[]);
         let found = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
         assert_eq!(status, 1);
-        assert!(found("problem").contains(problem) && found("advice").contains(advice), "{report}");
+        assert!(found("cause").contains(cause) && found("remedy").contains(remedy), "{report}");
     }
     let shown = text(&doctor(&test_dir, &app.path("gone")).output().unwrap());
     assert!(

@@ -67,7 +67,7 @@ fn developers_see_what_was_looked_for() {
         let response = setup.nginx.get(uri).expect(404);
         assert_eq!(response.header("Content-Type"), Some("text/html; charset=utf-8"));
         let page = response.text();
-        for text in ["No application is found", "<code>config.ru</code>", "app.py defines neither"] {
+        for text in ["No application is found", "config.ru\n", "app.py defines neither"] {
             assert!(page.contains(text), "{page}");
         }
     }

@@ -25,13 +25,17 @@ fn named(name: &str) -> User {
 fn refusal(setup: &OneApp) -> String {
     let answer = setup.nginx.get("/");
     assert_eq!(answer.status(), 500, "{}", answer.text());
+    setup.daemon.logs_eventually("what to do: ");
     let log = setup.daemon.log();
-    let line = log.lines().find_map(|line| line.split_once(" could not be started: "));
-    let (_, line) = line.expect("the log gives the reason");
-    let reason = line.split(" [error ID ").next().unwrap().to_owned();
-    let page = answer.text().replace("&quot;", "\"").replace("&#39;", "'");
-    assert!(page.contains(&reason), "{reason} is not on the page: {page}");
-    reason
+    let mut lines = log.lines().skip_while(|line| !line.contains(" could not be started: "));
+    let (_, cause) = lines.next().and_then(|line| line.split_once(" could not be started: ")).unwrap();
+    let cause = cause.split(" [error ID ").next().unwrap();
+    let remedy = lines.find_map(|line| line.split_once("what to do: ")).expect("the log has the remedy").1;
+    let page = answer.text().replace("&quot;", "\"").replace("&#39;", "'").to_lowercase();
+    for part in [cause, remedy] {
+        assert!(page.contains(&part.to_lowercase()), "{part} is not on the page: {page}");
+    }
+    format!("{cause}: {remedy}")
 }
 
 const DEVELOPMENT: &str = "passenger_app_env development;";

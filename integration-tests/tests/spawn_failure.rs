@@ -1,6 +1,6 @@
 //! Apps that cannot be started: the error page for clients, and the report for operators.
 
-use test_support::{Language, OneApp, eventually};
+use test_support::{Language, OneApp, eventually, is_root};
 
 const SECRET: &str = "passenger_env_var SECRET hunter2;";
 
@@ -195,6 +195,76 @@ fn an_app_that_is_repaired_starts_at_the_next_request() {
     assert_eq!(setup.nginx.get("/").status(), 500);
     setup.app.write("config.ru", "run ->(env) { [200, {}, ['repaired']] }");
     assert_eq!(setup.nginx.get("/").expect(200).text(), "repaired");
+}
+
+/// Without a restart in between, nothing new can be said: one line, and the same report.
+#[test]
+fn a_start_that_fails_again_is_one_line_with_the_same_id() {
+    let setup = OneApp::app("", |app| app.ruby("raise 'broken'"));
+    let first = error_id(&setup.nginx.get("/").expect(500).text());
+    for _ in 0..2 {
+        assert_eq!(error_id(&setup.nginx.get("/").expect(500).text()), first);
+    }
+    setup.daemon.logs_eventually(&format!("fails again for the same reason (error ID {first})"));
+    let log = setup.daemon.log();
+    assert_eq!(log.matches("what to do: ").count(), 1, "{log}");
+    // Another cause, and a new version, are reported in full.
+    setup.app.write("config.ru", "raise 'otherwise'");
+    let second = error_id(&setup.nginx.get("/").expect(500).text());
+    assert_ne!(second, first);
+    assert!(setup.daemon.tool("passenger-config", &["restart-app", "/"]).status.success());
+    let third = error_id(&setup.nginx.get("/").expect(500).text());
+    assert!(third != second && third != first);
+    eventually("both reports are in the log", || setup.daemon.log().matches("what to do: ").count() == 3);
+    for id in [first, second, third] {
+        assert!(setup.daemon.tool("passenger-config", &["spawn-error", &id]).status.success());
+    }
+}
+
+/// An app that had run is started again without a request: the log says when.
+#[test]
+fn a_new_version_that_does_not_start_is_retried_quietly() {
+    let setup = OneApp::app("passenger_min_instances 1;", |app| app.ruby("run ->(_) { [200, {}, []] }"));
+    setup.nginx.get("/").expect(200);
+    setup.app.write("config.ru", "raise 'a bad deployment'");
+    let restarted = setup.daemon.tool("passenger-config", &["restart-app", "--ignore-app-not-running", "/"]);
+    assert!(restarted.status.success());
+    let again = "fails again for the same reason (error ID ";
+    eventually("it is tried a second time", || setup.daemon.log().contains(again));
+    let log = setup.daemon.log();
+    let line = log.lines().find(|line| line.contains(again)).unwrap();
+    assert!(line.contains("), next try in ") && line.contains("a bad deployment"), "{line}");
+    assert_eq!(log.matches("what to do: ").count(), 1, "{log}");
+}
+
+/// The loader reports the backtrace to the daemon; the app's file has it, too.
+#[test]
+fn the_apps_log_file_has_the_backtrace() {
+    let lines = "passenger_app_log_file shop.log;";
+    let setup = OneApp::app(lines, |app| {
+        let app = app.ruby("raise 'broken'");
+        if is_root() { app.owned_by("games") } else { app }
+    });
+    setup.nginx.get("/").expect(500);
+    let file = setup.app.path("shop.log");
+    eventually("the file has the backtrace", || {
+        std::fs::read_to_string(&file).unwrap_or_default().contains("config.ru:1:in ")
+    });
+}
+
+#[test]
+fn nginxs_log_has_cause_and_remedy() {
+    let setup = OneApp::app("", |app| app.ruby("require 'no_such_gem'"));
+    let id = error_id(&setup.nginx.get("/").expect(500).text());
+    let log = setup.nginx.error_log();
+    let line = log.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("a gem is missing: no_such_gem. Install it: cd "), "{line}");
+    assert!(line.contains(&format!("passenger-config spawn-error {id}")), "{line}");
+    let report = setup.daemon.tool("passenger-config", &["spawn-error", &id]);
+    let report = String::from_utf8_lossy(&report.stdout).into_owned();
+    for part in ["\nCause       : a gem is missing: no_such_gem\n", "\nWhat to do  : Install it: cd "] {
+        assert!(report.contains(part), "{report}");
+    }
 }
 
 #[test]

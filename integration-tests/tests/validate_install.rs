@@ -8,13 +8,13 @@ use std::process::Command;
 use test_support::{FakeInstance, TestDir, is_root, workspace};
 
 /// A separate installation, which a test may break.
-struct Installed {
-    usr: PathBuf,
+pub(crate) struct Installed {
+    pub(crate) usr: PathBuf,
     test_dir: TestDir,
 }
 
 impl Installed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let test_dir = TestDir::new();
         let mut make = Command::new("make");
         make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", test_dir.path("root").display())]);
@@ -39,7 +39,7 @@ impl Installed {
 
     /// It must find this wrong: the check's line with its mark, and the advice.
     #[track_caller]
-    fn finds(&self, line: &str, advice: &str) {
+    pub(crate) fn finds(&self, line: &str, advice: &str) {
         let (status, reported) = self.validate(&[]);
         let mark = line.chars().next_back().unwrap();
         assert_eq!(status, if mark == '✗' { 1 } else { 2 }, "{reported}");

@@ -5,6 +5,7 @@ use module_core::response_head::{Head, HeadError, find_head, find_interim};
 use module_core::response_headers::{Framing, HeaderAction, header_action};
 use module_core::served::ServedBy;
 use protocol::request::BodyLength;
+use protocol::response::LOG_LINE;
 
 use crate::ffi::request::Request;
 use crate::ffi::upstream::reply::{HeaderError, Reply};
@@ -99,6 +100,10 @@ pub(crate) fn read_head(
     if !framing.is_length_possible() {
         return Err(ResponseError::BadLength);
     }
+    let log_line = head.response.headers.into_iter().find(|(name, _)| pid == 0 && *name == LOG_LINE);
+    if let Some((_, line)) = log_line {
+        request.log().error(format_args!("flying-passenger: {}", String::from_utf8_lossy(line)));
+    }
     pass_head(&head, framing, reply)?;
     if status == 101 {
         if !is_upgrade {
@@ -120,7 +125,11 @@ pub(crate) fn read_head(
 
 fn pass_head(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
     reply.set_status(framing.status, &status_line(head)?)?;
+    let is_daemons = head.response.head.process_pid == 0;
     for (name, value) in head.response.headers {
+        if is_daemons && name == LOG_LINE {
+            continue;
+        }
         match header_action(name, value, framing) {
             HeaderAction::Forward => reply.add_header(name, value)?,
             HeaderAction::Drop => {}

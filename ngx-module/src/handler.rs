@@ -5,6 +5,7 @@ use std::rc::Rc;
 use module_core::app_location::{AppLocation, public_dir};
 use module_core::base_uri;
 use module_core::nothing_found::NothingFound;
+use module_core::own_error::OwnError;
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
@@ -82,7 +83,8 @@ fn forward(
         (Ok(None), _) => return Decision::Decline,
         (Err(err), _) => {
             request.log().error(format_args!("{err}"));
-            return Decision::Status(INTERNAL_ERROR);
+            let error = OwnError::unusable(&err.to_string());
+            return Decision::Page(error.status, error.html(application.friendly));
         }
     }
     let served = Rc::new(Served::new(location));
@@ -118,8 +120,5 @@ fn may_serve(request: Request<'_>, mapped: &mut MappedFile<'_>) -> bool {
 /// The response where there is neither an application nor a file.
 fn not_found(request: Request<'_>, location: &LocationConf, nothing: &NothingFound) -> Decision<Forwarding> {
     request.log().error(format_args!("{nothing}"));
-    if location.written.has_friendly_error_pages() {
-        return Decision::Page(NOT_FOUND, nothing.page());
-    }
-    Decision::Status(NOT_FOUND)
+    Decision::Page(NOT_FOUND, nothing.html(location.written.has_friendly_error_pages()))
 }

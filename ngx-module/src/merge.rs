@@ -266,7 +266,7 @@ impl LocationConf {
             }
             None => Err(format!(
                 "{wanted_by}, but passenger_fly_with is not configured; add \
-                 \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block"
+                 \"passenger_fly_with unix:/run/flying-passenger.sock;\" to the http block"
             )),
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use module_core::own_error::OwnError;
 use module_core::served::Served;
 
 use crate::conf::LocationConf;
@@ -39,6 +40,12 @@ impl Exchange for Forwarding {
 
     fn greeting(location: &LocationConf) -> &[u8] {
         location.application().map_or(&[], |application| &application.greeting)
+    }
+
+    fn unreachable_page(location: &LocationConf, problem: impl FnOnce() -> String) -> Option<(u16, Vec<u8>)> {
+        let friendly = location.application()?.friendly;
+        let error = OwnError::unreachable(&if friendly { problem() } else { String::new() });
+        Some((error.status, error.html(friendly)))
     }
 
     fn write_head(

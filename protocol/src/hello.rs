@@ -20,6 +20,8 @@ pub struct Hello {
     pub nginx_version: String,
     /// The module supports [`FrameType::Goodbye`]. False for modules older than that frame.
     pub hears_goodbye: bool,
+    /// The module logs [`LOG_LINE`](crate::response::LOG_LINE). False for older modules, which would refuse the response.
+    pub takes_log_line: bool,
     /// The random name that the master of this nginx generated at its start, kept over reloads and binary upgrades.
     /// Empty for modules older than this field.
     pub instance: String,
@@ -27,6 +29,8 @@ pub struct Hello {
 
 /// Bit of the byte after nginx's release: [`Hello::hears_goodbye`].
 const HEARS_GOODBYE: u8 = 0x01;
+/// Bit of the same byte: [`Hello::takes_log_line`].
+const TAKES_LOG_LINE: u8 = 0x02;
 
 /// The daemon's acceptance: the connection continues in the version that the hello used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +61,8 @@ impl Hello {
             out.extend_from_slice(&self.using.to_le_bytes());
             put_str8(out, &self.module_version);
             put_str8(out, &self.nginx_version);
-            out.push(if self.hears_goodbye { HEARS_GOODBYE } else { 0 });
+            let abilities = [(self.hears_goodbye, HEARS_GOODBYE), (self.takes_log_line, TAKES_LOG_LINE)];
+            out.push(abilities.iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum());
             if !self.instance.is_empty() {
                 put_str8(out, &self.instance);
             }
@@ -74,12 +79,17 @@ impl Hello {
         if r.take(MAGIC.len(), "magic")? != MAGIC {
             return Err(ReadError::InvalidValue("magic"));
         }
+        let (versions, using) = (take_versions(&mut r)?, r.u16("version in use")?);
+        let module_version = r.str8("module version")?.to_owned();
+        let nginx_version = r.str8("nginx version")?.to_owned();
+        let abilities = if r.is_empty() { 0 } else { r.u8("abilities")? };
         Ok(Self {
-            versions: take_versions(&mut r)?,
-            using: r.u16("version in use")?,
-            module_version: r.str8("module version")?.to_owned(),
-            nginx_version: r.str8("nginx version")?.to_owned(),
-            hears_goodbye: !r.is_empty() && r.u8("abilities")? & HEARS_GOODBYE != 0,
+            versions,
+            using,
+            module_version,
+            nginx_version,
+            hears_goodbye: abilities & HEARS_GOODBYE != 0,
+            takes_log_line: abilities & TAKES_LOG_LINE != 0,
             instance: if r.is_empty() { String::new() } else { r.str8("instance")?.to_owned() },
         })
     }
@@ -202,6 +212,7 @@ mod tests {
             module_version: "9.1.0".into(),
             nginx_version: "1.22.1".into(),
             hears_goodbye: true,
+            takes_log_line: true,
             instance: "0123456789abcdef".into(),
         }
     }
@@ -222,7 +233,8 @@ mod tests {
     #[test]
     fn a_module_from_before_the_goodbye_does_not_hear_it() {
         let frame = Hello { instance: String::new(), ..hello() }.to_frame();
-        let before = Hello { hears_goodbye: false, instance: String::new(), ..hello() };
+        let before =
+            Hello { hears_goodbye: false, takes_log_line: false, instance: String::new(), ..hello() };
         assert_eq!(Hello::decode(&frame[HEADER_LEN..frame.len() - 1]), Ok(before.clone()));
         assert_eq!(Hello::decode(&before.to_frame()[HEADER_LEN..]), Ok(before));
     }

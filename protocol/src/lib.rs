@@ -1,5 +1,5 @@
-//! The protocol between the nginx module and the daemon: frames, messages, limits, and the definitions of settings and
-//! of kinds of applications, which both sides use.
+//! The protocol between the nginx module and the daemon: frames, messages, limits, and the definitions of settings, of
+//! kinds of applications and of error pages, which both sides use.
 //!
 //! Byte slices are decoded into values or named errors, and values are encoded into bytes. There is no I/O, no `unsafe`
 //! and no dependency on nginx or tokio. `docs/PROTOCOL.md` describes every byte.
@@ -14,6 +14,7 @@ pub mod frame;
 pub mod globals;
 pub mod hello;
 pub mod limits;
+pub mod page;
 pub mod pairs;
 pub mod request;
 pub mod response;

@@ -27,6 +27,10 @@ pub struct ResponseHead<'a> {
     pub app_us: u64,
 }
 
+/// Name of a header of the daemon's own responses whose value the module writes into nginx's error log: why the daemon
+/// answers in place of the app. No header of an app can have this name.
+pub const LOG_LINE: &[u8] = b":log";
+
 /// A decoded response head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {

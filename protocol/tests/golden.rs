@@ -76,6 +76,7 @@ fn hello() {
         module_version: "0.1.0".into(),
         nginx_version: "1.22.1".into(),
         hears_goodbye: true,
+        takes_log_line: false,
         instance: "0123456789abcdef0123456789abcdef".into(),
     };
     let kept = golden("hello.bin", &hello.to_frame());

@@ -9,7 +9,7 @@ pub const HIDDEN: &str = "[hidden]";
 pub const MAX_VALUE: usize = 500;
 
 /// Words that name a secret, alone or at the end of a longer word such as `DBPASS` or `APIKEYS`.
-const SECRET_WORDS: [&str; 18] = [
+const SECRET_WORDS: [&str; 17] = [
     "AUTH",
     "AUTHORIZATION",
     "BEARER",
@@ -19,7 +19,6 @@ const SECRET_WORDS: [&str; 18] = [
     "DSN",
     "JWT",
     "KEY",
-    "LICENSE",
     "PASS",
     "PASSPHRASE",
     "PRIV",
@@ -170,6 +169,8 @@ mod tests {
             "HTTPLIB2_CA_CERTS",
             "GIT_AUTHOR_NAME",
             "KEYBOARD",
+            "CARGO_PKG_LICENSE_FILE",
+            "CARGO_PKG_LICENSE",
             "TOKENIZERS_PARALLELISM",
             "COMPASS",
             "DJANGO_SETTINGS_MODULE",

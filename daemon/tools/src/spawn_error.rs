@@ -40,6 +40,12 @@ pub(super) fn show(report: &Value) {
     println!("Error ID    : {}", text("id"));
     println!("App         : {}", text("app"));
     println!("Environment : {}", text("app_env"));
+    if let (Some(cause), Some(remedy)) =
+        (report["diagnosis"]["cause"].as_str(), report["diagnosis"]["remedy"].as_str())
+    {
+        println!("Cause       : {cause}");
+        println!("What to do  : {remedy}");
+    }
     println!("What failed : {}", text("summary"));
     if let (Some(pid), how) = (report["process"][0].as_i64(), &report["process"][1]) {
         println!("Process     : {pid} {}", how.as_str().unwrap_or("was killed"));

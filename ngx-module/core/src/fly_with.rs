@@ -21,7 +21,7 @@ impl FlyWith {
             None if value.starts_with('/') => value,
             None if value.is_empty() || value.contains('/') => {
                 return Err(
-                    "must be the path of a socket, such as unix:/run/flying-passenger/socket, or the name \
+                    "must be the path of a socket, such as unix:/run/flying-passenger.sock, or the name \
                             of an upstream block"
                         .to_owned(),
                 );

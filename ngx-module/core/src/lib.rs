@@ -15,6 +15,7 @@ pub mod instance;
 pub mod manifest;
 pub mod negative_cache;
 pub mod nothing_found;
+pub mod own_error;
 pub mod pre_start;
 pub mod request_headers;
 pub mod request_id;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use protocol::page::{self, ErrorPage};
+
 use crate::app_kind::AppType;
 use crate::app_location::{AppConf, is_made_up};
 
@@ -17,12 +19,11 @@ pub struct NothingFound {
     rejected: Vec<String>,
 }
 
-/// Beginning and end of the page, which has the look of the daemon's error pages.
-const PAGE_BEGIN: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-    <meta name=\"viewport\" content=\"width=device-width\"><title>No application is found</title><style>\
-    :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:46em;margin:8vh auto;padding:0 1em}\
-    h1{font-size:1.5em}code{overflow-wrap:anywhere}</style></head><body><h1>No application is found</h1>\n";
-const PAGE_END: &str = "</body></html>\n";
+/// The heading of the page.
+const TITLE: &str = "No application is found";
+/// What to do when the directory exists.
+const REMEDY: &str = "Name the startup file with passenger_app_type and passenger_startup_file, or the command with \
+                      passenger_app_start_command.";
 
 impl NothingFound {
     /// Returns why the search of [`find_app`](crate::app_location::find_app) had no result; `None` where nginx serves
@@ -36,30 +37,35 @@ impl NothingFound {
         Some(Self { root: directory.display().to_string(), exists: directory.is_dir(), rejected })
     }
 
-    /// Returns a page for developers.
-    pub fn page(&self) -> String {
-        let mut page = PAGE_BEGIN.to_owned();
-        let Self { root, exists, rejected } = self;
-        let root = escaped(root);
-        if !exists {
-            page += &format!("<p>The directory <code>{root}</code> does not exist.</p>\n");
-        } else {
-            let candidates = detection::candidates();
-            let names: Vec<_> = candidates.iter().map(|name| format!("<code>{name}</code>")).collect();
-            page +=
-                &format!("<p>In <code>{root}</code> none of these starts one: {}.</p>\n", names.join(", "));
-        }
-        if !rejected.is_empty() {
-            let items: Vec<_> = rejected.iter().map(|each| format!("<li>{}</li>", escaped(each))).collect();
-            page += &format!("<p>Not used:</p>\n<ul>{}</ul>\n", items.join("\n"));
-        }
-        page += &format!(
-            "<p>Name the startup file with <code>passenger_app_type</code> and <code>passenger_startup_file</code>, or \
-             the command with <code>passenger_app_start_command</code>. <code>passenger-config doctor {root}</code> \
-             examines the directory.</p>\n"
-        );
-        page + PAGE_END
+    /// Renders the page; `friendly` is `passenger_friendly_error_pages`: without it, no path is shown.
+    pub fn html(&self, friendly: bool) -> Vec<u8> {
+        let content = if friendly { self.report() } else { hint() };
+        let page = ErrorPage { status: 404, title: TITLE.to_owned(), content, is_report: friendly };
+        page.html().into_bytes()
     }
+
+    fn report(&self) -> String {
+        let Self { root, exists, rejected } = self;
+        if !exists {
+            let cause = format!("the directory {root} does not exist");
+            return page::diagnosis(&cause, "Deploy the application, or correct root or passenger_app_root.");
+        }
+        let doctor = format!("passenger-config doctor {root}");
+        [
+            page::diagnosis(&format!("{root} contains nothing that starts an application"), REMEDY),
+            page::section("Looked for", &detection::candidates().join("\n")),
+            page::section("Not used", &rejected.join("\n")),
+            page::panel(&page::commands("In a terminal, an examination of the directory:", &[doctor])),
+        ]
+        .concat()
+    }
+}
+
+/// Returns what visitors see.
+fn hint() -> String {
+    let administrator = "If you are the administrator of this website, search nginx's error log for \"no application is \
+                         found\", or run this command with the application's directory:";
+    page::panel(&page::commands(administrator, &["passenger-config doctor DIRECTORY".to_owned()]))
 }
 
 impl fmt::Display for NothingFound {
@@ -84,10 +90,6 @@ impl fmt::Display for NothingFound {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,9 +106,14 @@ mod tests {
         {
             assert!(line.contains(text), "{line}");
         }
-        let page = nothing.page();
-        for text in ["/srv/&lt;shop&gt;", "<code>config.ru</code>", "<li>app.py defines neither &quot;"] {
+        let page = String::from_utf8(nothing.html(true)).unwrap();
+        for text in ["/srv/&lt;shop&gt;", "config.ru\n", "app.py defines neither &quot;"] {
             assert!(page.contains(text), "{page}");
         }
+        let page = String::from_utf8(nothing.html(false)).unwrap();
+        assert!(
+            !page.contains("shop") && !page.contains("app.py") && page.contains("passenger-config doctor"),
+            "{page}"
+        );
     }
 }

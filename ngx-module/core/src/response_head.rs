@@ -280,6 +280,7 @@ mod tests {
             module_version: "9.9".into(),
             nginx_version: "1.22.1".into(),
             hears_goodbye: true,
+            takes_log_line: true,
             instance: String::new(),
         };
         let bytes = Refusal::no_common_version(&hello, &[1], "1.0").to_frame();

@@ -6,6 +6,7 @@ use module_core::app_location::{AppConf, AppLocations};
 use module_core::settings::{self, Block};
 use protocol::globals::Globals;
 use protocol::hello::Hello;
+use protocol::settings::Value;
 use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use super::Written;
@@ -20,6 +21,8 @@ pub(crate) struct Application {
     /// The settings as sent with each request.
     pub(crate) settings: Block,
     pub(crate) app: AppConf,
+    /// Whether the module's own error pages have cause and remedy.
+    pub(crate) friendly: bool,
     pub(crate) locations: RefCell<AppLocations>,
 }
 
@@ -43,7 +46,12 @@ impl Application {
             startup_file: written.settings.text("startup_file").map(str::to_owned),
             varies: false,
         };
+        let friendly = match written.settings.values().get("friendly_error_pages") {
+            Some(Value::Flag(friendly)) => *friendly,
+            _ => app.env == "development",
+        };
         Ok(Self {
+            friendly,
             greeting: greeting(&written.globals, instance)?,
             settings,
             app,
@@ -64,6 +72,7 @@ pub(crate) fn greeting(globals: &settings::Written, instance: String) -> Result<
         module_version: env!("CARGO_PKG_VERSION").to_owned(),
         nginx_version: NGINX_VERSION.to_owned(),
         hears_goodbye: true,
+        takes_log_line: true,
         instance,
     };
     let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };

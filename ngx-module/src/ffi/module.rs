@@ -7,7 +7,7 @@ use super::conf::{ConfContext, canary, commands};
 use super::guard::guard;
 use super::log::Level;
 use super::request::content::{self, Registered};
-use super::request::variables;
+use super::request::{error_page, variables};
 use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
@@ -59,6 +59,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
         Ok(()) if !content::install_last::<Passenger>(&cf) => ERROR,
         Ok(()) => {
             commands::finish::<LocationConf>(&mut cf);
+            error_page::install();
             OK
         }
         Err(what) => {

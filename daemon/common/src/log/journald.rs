@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 
+use super::explanation::Explanation;
 use super::plain::{APP, escape, write_app_prefix};
 use super::record::LogRecord;
 use super::{Part, app_prefix};
@@ -20,15 +21,23 @@ pub(super) fn is_of(line: &str, part: Part, framed: bool) -> bool {
 
 /// Writes a line.
 pub(super) fn write(out: &mut impl Write, part: Part, record: &LogRecord<'_>) -> fmt::Result {
-    write!(out, "<{}>", record.severity.priority())?;
-    match &record.app {
+    let priority = record.severity.priority();
+    write!(out, "<{priority}>")?;
+    match record.printed_by() {
         None if part == Part::Router => write!(out, "{ROUTER}{}: ", record.module)?,
         None => write!(out, "{}: ", record.module)?,
-        Some(app) if app_prefix() => write_app_prefix(out, app.pid)?,
+        Some((name, pid)) if app_prefix() => write_app_prefix(out, name, pid)?,
         Some(_) => {}
     }
     escape(out, &record.text)?;
-    out.write_char('\n')
+    out.write_char('\n')?;
+    // Each line of the stream is an entry of its own.
+    for line in record.explanation.iter().flat_map(Explanation::lines) {
+        write!(out, "<{priority}>{} | ", part.name())?;
+        escape(out, &line)?;
+        out.write_char('\n')?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -43,7 +52,14 @@ mod tests {
             write(
                 &mut line,
                 Part::Supervisor,
-                &LogRecord { text: "a\n<0>b".into(), severity, module: "spawn", app: None, event: None },
+                &LogRecord {
+                    text: "a\n<0>b".into(),
+                    severity,
+                    module: "spawn",
+                    app: None,
+                    event: None,
+                    explanation: None,
+                },
             )
             .unwrap();
             assert_eq!(line, format!("{begin}spawn: a\\n<0>b\n"));
@@ -59,11 +75,12 @@ mod tests {
             module: "pool",
             app: None,
             event: None,
+            explanation: None,
         };
         write(&mut line, Part::Router, &record).unwrap();
         assert_eq!(line, "<5>router pool: text\n");
         assert!(is_of(line.trim_end(), Part::Router, true));
-        assert!(is_of("<5>App 7 output: text", Part::Router, true));
+        assert!(is_of("<5>App 7 (shop) output: text", Part::Router, true));
         for forged in ["<5>pool: text", "text", "<0>router pool: text", "<5", ""] {
             assert!(!is_of(forged, Part::Router, true), "{forged}");
         }

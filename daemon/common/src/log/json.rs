@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 
 use super::Source;
+use super::explanation::Explanation;
 use super::record::LogRecord;
 use crate::sys::clock::DateTime;
 
@@ -24,6 +25,12 @@ struct Line<'a> {
     event: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<String>,
     message: &'a str,
 }
 
@@ -42,9 +49,12 @@ pub(super) fn write(
         part: source.part.name(),
         module: record.module,
         app: record.app.as_ref().map(|app| app.name.as_str()),
-        app_pid: record.app.as_ref().map(|app| app.pid),
+        app_pid: record.app.as_ref().and_then(|app| app.pid),
         event: record.event.as_ref().map(|(event, _)| event.as_str()),
         detail: record.event.as_ref().map(|(_, detail)| detail.as_str()),
+        cause: record.explanation.as_ref().map(|explanation| explanation.cause.as_str()),
+        remedy: record.explanation.as_ref().map(|explanation| explanation.remedy.as_str()),
+        details: record.explanation.as_ref().map(Explanation::shortened),
         message: &record.text,
     };
     let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
@@ -76,7 +86,7 @@ fn parts_of(line: &str, source: Source) -> Option<&str> {
     if let Some(pid) = line.strip_prefix(",\"app_pid\":") {
         line = pid.trim_start_matches(|character: char| character == '-' || character.is_ascii_digit());
     }
-    for key in [",\"event\":", ",\"detail\":"] {
+    for key in [",\"event\":", ",\"detail\":", ",\"cause\":", ",\"remedy\":", ",\"details\":"] {
         if let Some(value) = line.strip_prefix(key) {
             line = after_text(value)?;
         }
@@ -111,9 +121,21 @@ mod tests {
     #[test]
     fn a_line_is_an_object_whatever_an_app_prints() {
         let text = "\"quoted\"\n\u{1b}[31m \u{85}\u{7f} ü \\";
-        let app = Some(AppLine { name: "/srv/shop".into(), pid: 7 });
+        let app = Some(AppLine { name: "/srv/shop".into(), pid: Some(7) });
         let event = Some(("listening".into(), "\"/run/x\"".into()));
-        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "app", app, event };
+        let explanation = Explanation {
+            cause: "a \"cause\"".into(),
+            remedy: "a\nremedy".into(),
+            details: "Traceback:\n  line\n".into(),
+        };
+        let record = LogRecord {
+            text: text.into(),
+            severity: Severity::Notice,
+            module: "app",
+            app,
+            event,
+            explanation: Some(explanation),
+        };
         let mut line = String::new();
         write(&mut line, SOURCE, AT, &record).unwrap();
         assert!(is_of(line.trim_end(), SOURCE), "{line}");
@@ -122,6 +144,7 @@ mod tests {
         let expected = json!({
             "time": "2026-11-03T06:07:01.123456Z", "level": "notice", "pid": 4711, "part": "router",
             "module": "app", "app": "/srv/shop", "app_pid": 7, "event": "listening", "detail": "\"/run/x\"",
+            "cause": "a \"cause\"", "remedy": "a\nremedy", "details": "Traceback:\n  line",
             "message": text,
         });
         assert_eq!(value, expected);
@@ -135,6 +158,7 @@ mod tests {
             module: "main",
             app: None,
             event: None,
+            explanation: None,
         };
         let mut line = String::new();
         write(&mut line, Source { part: Part::Supervisor, ..SOURCE }, AT, &record).unwrap();

@@ -5,8 +5,10 @@
 //! ```
 //!
 //! `tracing`'s levels represent Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
-//! `error!(critical = true, …)` is C; the fields `event` and `detail` are for programs. The format of a line is configurable: [`plain`], [`json`] or [`journald`].
+//! `error!(critical = true, …)` is C; the fields `event` and `detail` are for programs; `cause`, `remedy` and
+//! `details` explain an event in further lines. The format of a line is configurable: [`plain`], [`json`] or [`journald`].
 
+mod explanation;
 mod journald;
 mod json;
 mod level;
@@ -225,9 +227,9 @@ pub fn is_beginning(bytes: &[u8]) -> bool {
 
 /// Formats a line printed by an app for the app's own log file, in the format of the log.
 pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
-    let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
-    let record =
-        LogRecord { text: line.to_owned(), severity: Severity::Notice, module: "app", app, event: None };
+    let app = Some(AppLine { name: app.to_owned(), pid: Some(pid.into()) });
+    let (text, severity) = (line.to_owned(), Severity::Notice);
+    let record = LogRecord { text, severity, module: "app", app, event: None, explanation: None };
     let mut out = String::with_capacity(line.len() + 64);
     // Writing to a String does not fail.
     let _ = match FORMAT.get() {
@@ -240,11 +242,11 @@ pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     out
 }
 
-/// Formats a line printed by an app where time and app are known otherwise, without a line end.
+/// Formats a line printed by an app where time and the app's name are known otherwise, without a line end.
 pub fn app_message(pid: i32, line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 32);
     // Writing to a String does not fail.
-    let _ = if app_prefix() { plain::write_app_prefix(&mut out, pid.into()) } else { Ok(()) };
+    let _ = if app_prefix() { plain::write_app_prefix(&mut out, "", pid.into()) } else { Ok(()) };
     let _ = plain::escape(&mut out, line);
     out
 }

@@ -3,25 +3,33 @@
 
 use std::fmt::{self, Write};
 
+use super::explanation::{is_plain_of, plain_mark};
 use super::record::LogRecord;
 use super::{Source, app_prefix};
 use crate::sys::clock::DateTime;
 
-/// Writes a line. One printed by an app may have no prefix.
+/// Writes a line, and those that follow it. One printed by an app may have no prefix.
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
     at: DateTime,
     record: &LogRecord<'_>,
 ) -> fmt::Result {
-    if record.app.is_none() || app_prefix() {
+    let printed_by = record.printed_by();
+    if printed_by.is_none() || app_prefix() || is_plain_of(&record.text, source.part) {
         write_head(out, source, at, record)?;
-        if let Some(app) = &record.app {
-            write_app_prefix(out, app.pid)?;
+        if let Some((name, pid)) = printed_by {
+            write_app_prefix(out, name, pid)?;
         }
     }
     escape(out, &record.text)?;
-    out.write_char('\n')
+    out.write_char('\n')?;
+    for line in record.explanation.iter().flat_map(super::explanation::Explanation::lines) {
+        out.write_str(&plain_mark(source.part))?;
+        escape(out, &line)?;
+        out.write_char('\n')?;
+    }
+    Ok(())
 }
 
 /// The pattern of the beginning of a line: `A` is a capital letter, `9` a digit.
@@ -34,8 +42,11 @@ pub(super) fn is_framed(line: &str) -> bool {
     after(BEGIN, line).is_some()
 }
 
-/// Whether the line has a prefix that names `source`.
+/// Whether the line has a prefix that names `source`, or follows one of its part.
 pub(super) fn is_of(line: &str, source: Source) -> bool {
+    if is_plain_of(line, source.part) {
+        return true;
+    }
     let named = format!("{}/{} ", source.pid, source.part.name());
     let module =
         after(BEGIN, line).and_then(|line| after(TIME, line)).and_then(|line| line.strip_prefix(&named));
@@ -69,9 +80,15 @@ fn write_head(out: &mut impl Write, source: Source, at: DateTime, record: &LogRe
 /// The beginning of Passenger's prefix of app output.
 pub(super) const APP: &str = "App ";
 
-/// Writes Passenger's prefix of app output.
-pub(super) fn write_app_prefix(out: &mut impl Write, pid: i64) -> fmt::Result {
-    write!(out, "{APP}{pid} output: ")
+/// Writes Passenger's prefix of app output, with the app's name.
+pub(super) fn write_app_prefix(out: &mut impl Write, name: &str, pid: i64) -> fmt::Result {
+    write!(out, "{APP}{pid} ")?;
+    if !name.is_empty() {
+        out.write_char('(')?;
+        escape(out, name)?;
+        out.write_str(") ")?;
+    }
+    out.write_str("output: ")
 }
 
 /// Escapes every character that could end the line or affect a terminal that shows it.
@@ -99,6 +116,7 @@ fn misleads(character: char) -> bool {
 mod tests {
     use super::super::Part;
     use super::*;
+    use crate::log::explanation::Explanation;
     use crate::log::record::{AppLine, Severity};
 
     const AT: DateTime = DateTime::constant(2026, 11, 3, 6, 7, 1, 123_456_789);
@@ -107,8 +125,14 @@ mod tests {
 
     fn line(text: &str, app: Option<AppLine>) -> String {
         let mut line = String::new();
-        let record =
-            LogRecord { text: text.into(), severity: Severity::Notice, module: "spawn", app, event: None };
+        let record = LogRecord {
+            text: text.into(),
+            severity: Severity::Notice,
+            module: "spawn",
+            app,
+            event: None,
+            explanation: None,
+        };
         write(&mut line, SOURCE, AT, &record).unwrap();
         line
     }
@@ -117,8 +141,33 @@ mod tests {
     fn a_line_has_passengers_frame() {
         let framed = "[ N 2026-11-03 06:07:01.1234 4711/supervisor spawn ]: ";
         assert_eq!(line("up and listening", None), format!("{framed}up and listening\n"));
-        let app = AppLine { name: "/app".into(), pid: 7 };
-        assert_eq!(line("hello", Some(app)), format!("{framed}App 7 output: hello\n"));
+        let app = AppLine { name: "shop".into(), pid: Some(7) };
+        assert_eq!(line("hello", Some(app)), format!("{framed}App 7 (shop) output: hello\n"));
+    }
+
+    #[test]
+    fn an_explanation_follows_in_marked_lines() {
+        let explanation = Explanation {
+            cause: "x".into(),
+            remedy: "repair it".into(),
+            details: "Traceback:\n  File\r \u{1b}[0m\n".into(),
+        };
+        let text = "could not be started".into();
+        let record = LogRecord { explanation: Some(explanation), ..LogRecord::warning("spawn", text) };
+        let mut written = String::new();
+        write(&mut written, SOURCE, AT, &record).unwrap();
+        let mark = "    supervisor | ";
+        let head = "[ W 2026-11-03 06:07:01.1234 4711/supervisor spawn ]: could not be started";
+        let lines = [
+            head,
+            &format!("{mark}what to do: repair it"),
+            &format!("{mark}Traceback:"),
+            &format!("{mark}  File\\r \\x1b[0m"),
+        ];
+        assert_eq!(written.lines().collect::<Vec<_>>(), lines);
+        assert!(written.lines().all(|line| is_of(line, SOURCE)));
+        let router = Source { part: Part::Router, ..SOURCE };
+        assert!(!written.lines().any(|line| is_of(line, router)), "each line names its part");
     }
 
     #[test]

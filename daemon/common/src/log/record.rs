@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use super::explanation::Explanation;
+
 /// The severity, with Passenger's letters and syslog's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
@@ -63,17 +65,20 @@ pub(super) struct LogRecord<'e> {
     pub(super) severity: Severity,
     /// The module that logged it, without the crate's name.
     pub(super) module: &'e str,
-    /// The app process that printed the line; `None` for the daemon's own messages.
+    /// The app that the line is about, or whose process printed it.
     pub(super) app: Option<AppLine>,
     /// The kind of event and its value, such as an error ID, for programs; only the JSON format contains them.
     pub(super) event: Option<(String, String)>,
+    /// What follows the message.
+    pub(super) explanation: Option<Explanation>,
 }
 
-/// The app and process that printed a line.
+/// The app of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct AppLine {
     pub(super) name: String,
-    pub(super) pid: i64,
+    /// The process that printed the line; `None` for the daemon's own messages.
+    pub(super) pid: Option<i64>,
 }
 
 impl<'e> LogRecord<'e> {
@@ -86,12 +91,19 @@ impl<'e> LogRecord<'e> {
             text: fields.text,
             app: fields.app,
             event: fields.event,
+            explanation: fields.explanation,
         }
+    }
+
+    /// Returns the app and its process when a process printed the line.
+    pub(super) fn printed_by(&self) -> Option<(&str, i64)> {
+        let app = self.app.as_ref()?;
+        Some((&app.name, app.pid?))
     }
 
     /// Creates a warning of the log itself.
     pub(super) fn warning(module: &'e str, text: String) -> Self {
-        Self { severity: Severity::Warning, module, text, app: None, event: None }
+        Self { severity: Severity::Warning, module, text, app: None, event: None, explanation: None }
     }
 }
 
@@ -106,6 +118,7 @@ struct Fields {
     critical: bool,
     app: Option<AppLine>,
     event: Option<(String, String)>,
+    explanation: Option<Explanation>,
 }
 
 impl Visit for Fields {
@@ -118,7 +131,7 @@ impl Visit for Fields {
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         match field.name() {
-            "app_pid" => self.app.get_or_insert_default().pid = value,
+            "app_pid" => self.app.get_or_insert_default().pid = Some(value),
             _ => self.record_debug(field, &value),
         }
     }
@@ -133,6 +146,9 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "event" => self.event.get_or_insert_default().0 = format!("{value:?}"),
+            "cause" => self.explanation.get_or_insert_default().cause = format!("{value:?}"),
+            "remedy" => self.explanation.get_or_insert_default().remedy = format!("{value:?}"),
+            "details" => self.explanation.get_or_insert_default().details = format!("{value:?}"),
             "detail" => self.event.get_or_insert_default().1 = format!("{value:?}"),
             // Writing to a String does not fail.
             "message" => drop(write!(self.text, "{value:?}")),

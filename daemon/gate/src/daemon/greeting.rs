@@ -21,6 +21,7 @@ pub(crate) fn greeting(instance: &str) -> Vec<u8> {
         module_version: env!("CARGO_PKG_VERSION").to_owned(),
         nginx_version: SERVER_SOFTWARE.to_owned(),
         hears_goodbye: true,
+        takes_log_line: false,
         instance: instance.to_owned(),
     };
     [hello.to_frame(), Globals::time_only_frame(now_ms())].concat()

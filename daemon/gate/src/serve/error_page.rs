@@ -3,10 +3,9 @@
 use std::io;
 
 use bytes::Bytes;
+use protocol::page;
 
 use super::response::{Responder, ResponseBody, ResponseHead};
-
-const TEMPLATE: &str = include_str!("error_page.html");
 
 /// A page for visitors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +57,9 @@ impl ErrorPage {
     fn html(self) -> String {
         let reason =
             http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
-        let title = format!("{} {}", self.status, reason.unwrap_or_default());
-        TEMPLATE.replace("{title}", &title).replace("{text}", self.text)
+        let content = page::panel(&page::paragraph(self.text));
+        let title = reason.unwrap_or("Error").to_owned();
+        page::ErrorPage { status: self.status, title, content, is_report: false }.html()
     }
 
     /// Sends the page; without its body for a HEAD.

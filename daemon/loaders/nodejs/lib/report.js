@@ -39,9 +39,6 @@ class Report {
 
   /** Does nothing when a report has been sent. */
   fail(summary, details) {
-    if (!this.isSent && details) {
-      fs.writeSync(2, `${details}\n`);
-    }
     this.send(`error ${String(summary).split('\n')[0]}\n${details}`);
   }
 

@@ -13,6 +13,8 @@ from .report import LoadFailure
 MODULE = "passenger_wsgi"
 # The names of an application, in order of precedence.
 NAMES = ("application", "app")
+# The usual names of virtualenvs in an app's directory.
+VIRTUALENVS = ("venv", ".venv", "env")
 
 
 class Loaded(NamedTuple):
@@ -31,7 +33,8 @@ def load(startup_file: str) -> Loaded:
     try:
         module = _import(startup_file)
     except ImportError as error:
-        raise LoadFailure(f"something the app needs is missing: {error}", traceback.format_exc()) from error
+        summary = f"something the app needs is missing: {error}{_virtualenv()}"
+        raise LoadFailure(summary, traceback.format_exc()) from error
     except SyntaxError as error:
         raise LoadFailure(f"the app has a syntax error: {error}", traceback.format_exc()) from error
     for name in NAMES:
@@ -56,6 +59,15 @@ def _import(startup_file: str) -> ModuleType:
     if package is not None:
         setattr(package, name.rpartition(".")[2], module)
     return module
+
+
+def _virtualenv() -> str:
+    """Which virtualenv is used; otherwise the one beside the app, as it is often forgotten."""
+    if sys.prefix != sys.base_prefix:
+        return f" (in the virtualenv {sys.prefix})"
+    beside = (os.path.join(os.getcwd(), name) for name in VIRTUALENVS)
+    found = next((path for path in beside if os.path.isfile(os.path.join(path, "pyvenv.cfg"))), None)
+    return f"; the virtualenv {found} is not used" if found else ""
 
 
 def _own_name(startup_file: str) -> Tuple[Optional[ModuleType], str]:

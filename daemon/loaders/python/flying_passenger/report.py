@@ -73,8 +73,6 @@ class Report:
             self._fail(summary, traceback.format_exc())
 
     def _fail(self, summary: str, details: str) -> NoReturn:
-        if details:
-            _log(details)
         first_line = summary.split("\n", 1)[0]
         self._write(f"error {first_line}\n{details}")
         _close(self._descriptor)

@@ -43,7 +43,6 @@ module FlyingPassenger
     private
 
     def fail_with(summary, details)
-      warn(details) unless details.empty?
       @pipe.write("error #{first_line(summary)}\n#{details}")
       @pipe.close
       exit!(1)

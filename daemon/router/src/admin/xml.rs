@@ -2,8 +2,9 @@
 
 use std::fmt::{Display, Write};
 
+use protocol::page::escape;
+
 use super::pool::{GroupView, ProcessView, Snapshot};
-use crate::response::error_page::escape;
 
 /// Renders the snapshot as Passenger's `info` of version 3.
 pub(super) fn render(snapshot: &Snapshot) -> String {

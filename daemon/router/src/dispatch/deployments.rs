@@ -24,6 +24,8 @@ impl Deployments {
     /// Records that a process of this version did not start.
     pub(super) fn failed(&self, group: GroupId, generation: u64, failure: Rc<SpawnFailure>) {
         let mut reports = self.reports.borrow_mut();
+        // A failure for the same reason has the same ID.
+        reports.retain(|report| report.id != failure.id);
         reports.truncate(MAX_REPORTS - 1);
         reports.push_front(failure.clone());
         self.failures.borrow_mut().insert(group, (generation, failure));

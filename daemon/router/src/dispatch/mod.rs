@@ -240,6 +240,19 @@ impl Dispatcher {
         self.check_sooner.notify_waiters();
     }
 
+    /// Returns the group of a process that did not start, and the last failure of the same version.
+    pub(crate) fn failed_before(&self, slot: Slot) -> (Option<GroupId>, Option<Rc<SpawnFailure>>) {
+        let version = self.inspect(|pool, _| pool.process(slot).map(|p| (p.group, p.generation)));
+        let earlier = version.and_then(|(group, generation)| self.deployments.failure_of(group, generation));
+        (version.map(|(group, _)| group), earlier)
+    }
+
+    /// Returns when a process of the group is started again although no request waits.
+    pub(crate) fn next_start(&self, group: GroupId) -> Option<Duration> {
+        let at = self.inspect(|pool, _| pool.group(group).next_start())?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
     /// Records that a process did not start.
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
         let version = self.inspect(|pool, _| pool.process(slot).map(|p| (p.group, p.generation)));

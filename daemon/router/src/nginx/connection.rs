@@ -206,6 +206,7 @@ async fn shake_hands(nginx: &mut NginxConn<'_>, end: usize) -> Result<(), Fault>
     if SPOKEN_VERSIONS.contains(&hello.using) {
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
         nginx.goodbye = if hello.hears_goodbye { GoodbyeState::Supported } else { GoodbyeState::Unsupported };
+        nginx.frames.takes_log_line = hello.takes_log_line;
         nginx.roster.set_name(hello.instance);
         // Sent together with the first response, which saves a system call.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };

@@ -23,8 +23,8 @@ use tokio::sync::Notify;
 use tracing::error;
 
 pub(crate) use self::app_log::AppLogs;
-use self::places::Lines;
 pub(crate) use self::places::Places;
+use self::places::{Lines, ReportPlaces};
 use super::app::route::Route;
 use common::link::ProcessRecord;
 use orphans::Reading;
@@ -38,7 +38,11 @@ const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The output of one process.
 #[derive(Debug, Clone)]
-pub(crate) struct Output(Rc<Kept>);
+pub(crate) struct Output {
+    kept: Rc<Kept>,
+    /// Where the process's error report is written, until it is ready.
+    report: Rc<RefCell<Option<ReportPlaces>>>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -51,35 +55,46 @@ struct Kept {
 impl Output {
     /// Writes all output from `pipe` to its places, until it ends.
     pub(crate) fn follow(pipe: OwnedFd, places: &Rc<Places>, route: &Route, record: &ProcessRecord) -> Self {
-        let kept = Rc::new(Kept::default());
+        let (kept, report) = (Rc::new(Kept::default()), Rc::new(RefCell::default()));
         match pipe::Receiver::from_owned_fd(pipe) {
             Ok(pipe) => {
                 let lines = places.lines(route, record);
                 let reading = places.reading(route, record);
+                report.replace(Some(lines.report_places()));
                 drop(tokio::task::spawn_local(follow_lines(pipe, lines, reading, kept.clone())));
             }
             Err(err) => error!("cannot read the output of process {}: {err}", record.pid),
         }
-        Self(kept)
+        Self { kept, report }
+    }
+
+    /// Writes the error report of the process where its output goes. The daemon's log has it in the event of the failed
+    /// start.
+    pub(crate) fn write_report(&self, details: &str) {
+        if let Some(places) = self.report.take().filter(|_| !details.is_empty()) {
+            let details = details.to_owned();
+            tokio::task::spawn_local(async move { places.write(&details).await });
+        }
     }
 
     /// Discards the kept output once the process is ready and no report can follow.
     pub(crate) fn forget(&self) {
-        self.0.forgotten.set(true);
-        *self.0.text.borrow_mut() = Vec::new();
+        self.report.take();
+        self.kept.forgotten.set(true);
+        *self.kept.text.borrow_mut() = Vec::new();
     }
 
     /// Waits until the output of an ended process has arrived.
     pub(crate) async fn settle(&self) {
-        if !self.0.ended.get() {
+        if !self.kept.ended.get() {
             // Output that does not arrive in time is not an error: the report contains what has arrived.
-            drop(tokio::time::timeout(SETTLE_TIMEOUT, self.0.at_end.notified()).await);
+            drop(tokio::time::timeout(SETTLE_TIMEOUT, self.kept.at_end.notified()).await);
         }
     }
 
     /// Returns the kept output.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.text.borrow()).into_owned()
+        String::from_utf8_lossy(&self.kept.text.borrow()).into_owned()
     }
 }
 

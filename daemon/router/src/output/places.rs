@@ -30,13 +30,21 @@ pub(crate) struct Places {
 /// Destinations of the lines of one process.
 #[derive(Debug)]
 pub(super) struct Lines {
-    source: Source,
+    source: Rc<Source>,
     places: Rc<Places>,
-    file: Option<Writer>,
+    file: Option<Rc<Writer>>,
     /// Limit of lines in the log or the journal.
     limit: Rc<LogLimit>,
     /// Lines to be written to the file.
     for_file: String,
+}
+
+/// Destinations of the error report of a process: those of its output except for the daemon's log.
+#[derive(Debug)]
+pub(super) struct ReportPlaces {
+    source: Rc<Source>,
+    places: Rc<Places>,
+    file: Option<Rc<Writer>>,
 }
 
 impl Places {
@@ -65,6 +73,25 @@ impl Places {
         self.outputs.ended(process);
     }
 
+    /// Writes a line to the journal; false when the log must be used instead.
+    async fn to_journal(&self, source: &Source, line: &str) -> bool {
+        let Some(place) = &self.journal else { return false };
+        let line = log::app_message(source.pid, line);
+        let journal = place.borrow().clone();
+        if journal.write(source, &line).await.is_ok() {
+            return true;
+        }
+        // The journal may have been restarted.
+        match Journal::open() {
+            Ok(journal) => {
+                let journal = Rc::new(journal);
+                *place.borrow_mut() = journal.clone();
+                journal.write(source, &line).await.is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Returns the destinations of this process's output.
     pub(super) fn lines(self: &Rc<Self>, route: &Route, record: &ProcessRecord) -> Lines {
         let source = Source {
@@ -74,10 +101,10 @@ impl Places {
         };
         let file = route.settings.router.app_log_file.as_deref().map(|file| {
             // A relative path is relative to the app's root.
-            self.files.of(&route.root.join(file), record)
+            Rc::new(self.files.of(&route.root.join(file), record))
         });
         let limit = self.limits.of(&route.name);
-        Lines { source, places: self.clone(), file, limit, for_file: String::new() }
+        Lines { source: Rc::new(source), places: self.clone(), file, limit, for_file: String::new() }
     }
 }
 
@@ -89,7 +116,7 @@ impl Lines {
         if self.file.is_some() && self.for_file.len() < MAX_PENDING {
             self.for_file += &log::app_line_in_file(&self.source.app, self.source.pid, line);
         }
-        if self.limit.admits_line(line.len()) && !self.to_journal(line).await {
+        if self.limit.admits_line(line.len()) && !self.places.to_journal(&self.source, line).await {
             log::app_line(&self.source.app, self.source.pid, line);
         }
     }
@@ -111,22 +138,25 @@ impl Lines {
         }
     }
 
-    /// Writes a line to the journal; false when the log must be used instead.
-    async fn to_journal(&self, line: &str) -> bool {
-        let Some(place) = &self.places.journal else { return false };
-        let line = log::app_message(self.source.pid, line);
-        let journal = place.borrow().clone();
-        if journal.write(&self.source, &line).await.is_ok() {
-            return true;
+    /// Returns the destinations of the process's error report.
+    pub(super) fn report_places(&self) -> ReportPlaces {
+        let Self { source, places, file, .. } = self;
+        ReportPlaces { source: source.clone(), places: places.clone(), file: file.clone() }
+    }
+}
+
+impl ReportPlaces {
+    /// Writes all lines of the report.
+    pub(super) async fn write(self, report: &str) {
+        let Source { app, pid, .. } = &*self.source;
+        if let Some(file) = &self.file {
+            let lines = report.lines().map(|line| log::app_line_in_file(app, *pid, line)).collect();
+            file.log.write_when_open(lines).await;
         }
-        // The journal may have been restarted.
-        match Journal::open() {
-            Ok(journal) => {
-                let journal = Rc::new(journal);
-                *place.borrow_mut() = journal.clone();
-                journal.write(&self.source, &line).await.is_ok()
+        for line in report.lines() {
+            if !self.places.to_journal(&self.source, line).await {
+                return;
             }
-            Err(_) => false,
         }
     }
 }

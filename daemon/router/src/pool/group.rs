@@ -157,6 +157,11 @@ impl Group {
         self.not_before = Some(now + pause);
     }
 
+    /// Returns when the next process is started after a failure, if no request is needed for it.
+    pub(crate) fn next_start(&self) -> Option<Instant> {
+        self.not_before.filter(|_| !self.paused && self.is_below_minimum())
+    }
+
     /// Allows starts again once the delay after a failure has passed.
     pub(super) fn expire_backoff(&mut self, now: Instant) {
         self.not_before = self.not_before.filter(|at| *at > now);

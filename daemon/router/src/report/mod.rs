@@ -3,6 +3,6 @@
 mod failure;
 pub(crate) mod startup_trace;
 
-pub(crate) use failure::{NO_PIPES, SpawnFailure};
+pub(crate) use failure::{NO_PIPES, SpawnFailure, log_again};
 pub(crate) use startup_trace::StepResult;
 pub(super) use startup_trace::{StartupTrace, Step};

@@ -125,6 +125,7 @@ impl Exchange<'_, '_> {
         let document = page.document(self.sent_json);
         self.metrics.count_response(page.status);
         let NginxConn { frames, head, stream, .. } = &mut *self.nginx;
+        frames.log_line.clone_from(&page.log_line);
         let sent = frames.document(head, page.status, &document, self.to_head_request, stream).await;
         if sent.is_err() || write_remaining(self.nginx).await.is_err() {
             return KeepAlive::Close;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use protocol::page::{self, ErrorPage};
 use tracing::warn;
 
 use super::super::dispatch::Refused;
@@ -16,17 +17,19 @@ use common::link::Maintenance;
 /// Maximum size of a custom error page, in bytes.
 const MAX_CUSTOM: u64 = 1 << 20;
 
-/// A page: status, title and the content below it.
+/// A page and its headers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) status: u16,
-    title: String,
-    /// Escaped HTML.
-    content: String,
+    page: ErrorPage,
     /// A whole page supplied by the operator.
     custom: Option<Vec<u8>>,
     /// `Retry-After` in seconds; 0 for none.
     retry_after: u32,
+    /// A line for nginx's error log.
+    pub(crate) log_line: Option<String>,
+    /// Further members of the response to a client that sent JSON.
+    json: Vec<(&'static str, String)>,
 }
 
 impl Page {
@@ -76,7 +79,9 @@ impl Page {
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
-        Self { status, title: title.into(), content: paragraph(text), custom: None, retry_after: 0 }
+        let content = page::panel(&page::paragraph(text));
+        let page = ErrorPage { status, title: title.into(), content, is_report: false };
+        Self { status, page, custom: None, retry_after: 0, log_line: None, json: Vec::new() }
     }
 
     fn maintenance(maintenance: &Maintenance) -> Self {
@@ -89,37 +94,36 @@ impl Page {
     }
 
     fn spawn_failed(failure: &SpawnFailure) -> Self {
-        Self {
-            content: if failure.friendly { details(failure) } else { error_id(failure) },
-            custom: failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom),
-            ..Self::plain(failure.status, "Web application could not be started", "")
+        let page = ErrorPage {
+            status: failure.status,
+            title: "Web application could not be started".into(),
+            content: if failure.friendly { report(failure) } else { error_id(failure) },
+            is_report: failure.friendly,
+        };
+        let mut json = vec![("error_id", failure.id.clone())];
+        if failure.friendly {
+            json.push(("cause", failure.diagnosis.cause.clone()));
+            json.push(("remedy", failure.diagnosis.remedy.clone()));
         }
+        let custom = failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom);
+        let log_line = Some(failure.line());
+        Self { page, custom, json, log_line, ..Self::plain(failure.status, "", "") }
     }
 
     /// Renders the page as HTML, or as JSON for a client that sent JSON.
     pub(crate) fn document(&self, json: bool) -> Document {
         let (content_type, body) = if json {
-            let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
-            ("application/json", text.to_string().into_bytes())
+            let mut error = serde_json::json!({ "status": self.status, "message": self.page.title });
+            self.json.iter().for_each(|(name, text)| error[*name] = text.as_str().into());
+            ("application/json", serde_json::json!({ "error": error }).to_string().into_bytes())
         } else {
-            ("text/html; charset=utf-8", self.custom.clone().unwrap_or_else(|| self.html().into_bytes()))
+            ("text/html; charset=utf-8", self.custom.clone().unwrap_or_else(|| self.page.html().into_bytes()))
         };
         let retry_after = Some(self.retry_after).filter(|seconds| *seconds > 0);
         let mut headers: Vec<_> =
             retry_after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
         headers.push(("Cache-Control", "no-cache, no-store, must-revalidate".to_owned()));
         Document { content_type, headers, body }
-    }
-
-    fn html(&self) -> String {
-        let Self { title, content, .. } = self;
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n\
-             <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;color:#222}}\
-             h1{{font-size:1.5rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto;white-space:pre-wrap}}\
-             </style></head>\n<body><h1>{title}</h1>\n{content}</body></html>\n"
-        )
     }
 }
 
@@ -143,61 +147,43 @@ fn custom(path: &Path) -> Option<Vec<u8>> {
 
 /// Returns what every visitor may see of a failed start.
 fn error_id(failure: &SpawnFailure) -> String {
-    format!(
-        "<p>This website could not be started. If you are its administrator, search the log of flying-passenger for this \
-         error ID.</p>\n<p>Error ID: <code>{}</code></p>\n",
-        failure.id
-    )
+    let id = format!("Error ID: <code>{}</code>", failure.id);
+    let commands = page::commands("If you are the administrator of this website, run:", &[failure.command()]);
+    page::panel(&format!("<p>Please try again later.</p><p>{id}</p>{commands}"))
 }
 
-fn details(failure: &SpawnFailure) -> String {
-    let mut html = paragraph(&failure.summary);
-    html.push_str(&format!(
-        "<p>App: <code>{}</code><br>Environment: <code>{}</code><br>Error ID: <code>{}</code></p>\n",
-        escape(&failure.app),
-        escape(&failure.app_env),
-        failure.id
-    ));
-    if let Some(user) = &failure.user {
-        html.push_str(&paragraph(&format!("It was started as user {}.", user.name)));
+/// Returns the report for developers.
+fn report(failure: &SpawnFailure) -> String {
+    let diagnosis = &failure.diagnosis;
+    let mut html = page::diagnosis(&diagnosis.cause, &diagnosis.remedy);
+    if diagnosis.cause != failure.summary {
+        html.push_str(&page::section("Reported", &failure.summary));
     }
-    if let Some((pid, Some(how))) = &failure.process {
-        html.push_str(&paragraph(&format!("Process {pid} {how}.")));
-    }
-    if !failure.entry_point.is_empty() {
-        html.push_str(&paragraph(&format!("It runs {}.", failure.entry_point)));
-    }
+    html.push_str(&page::section("Details", &failure.details));
+    html.push_str(&page::section("Output of the application", &failure.own_output()));
+    html.push_str(&page::facts(&facts(failure)));
+    let doctor = format!("passenger-config doctor {}", failure.app_root);
+    let commands = [failure.command(), doctor];
+    html.push_str(&page::panel(&page::commands("In a terminal, the report and a test start:", &commands)));
     let steps = failure.steps.iter().map(|step| format!("{step}\n"));
-    html.push_str(&section("Startup steps", &steps.collect::<String>()));
-    html.push_str(&section("Details", &failure.details));
-    html.push_str(&section("Output of the application", &failure.output));
+    html.push_str(&page::folded("Startup steps", &steps.collect::<String>()));
     let variables = failure.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
-    html.push_str(&section("Environment of the process", &variables.collect::<String>()));
+    html.push_str(&page::folded("Environment of the process", &variables.collect::<String>()));
     html
 }
 
-fn section(title: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("<h2>{title}</h2><pre>{}</pre>\n", escape(text)) }
-}
-
-fn paragraph(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("<p>{}</p>\n", escape(text)) }
-}
-
-/// Escapes text for HTML and XML.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
+fn facts(failure: &SpawnFailure) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("App", failure.app.clone()),
+        ("Directory", failure.app_root.clone()),
+        ("Environment", failure.app_env.clone()),
+    ];
+    facts.extend(failure.user.as_ref().map(|user| ("User", user.name.clone())));
+    if let Some((pid, Some(how))) = &failure.process {
+        facts.push(("Process", format!("{pid} {how}")));
     }
-    out
+    facts.push(("Error ID", failure.id.clone()));
+    facts
 }
 
 #[cfg(test)]
@@ -205,25 +191,20 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::app::route::Route;
+    use crate::report::StartupTrace;
 
     fn failure(friendly: bool) -> Refused {
-        Refused::SpawnFailed(Rc::new(SpawnFailure {
-            id: "0badcafe".into(),
-            app: "/srv/app (development)".into(),
-            app_root: "/srv/app".into(),
-            app_env: "development".into(),
-            summary: "cannot load <config.ru>".into(),
-            details: "secret backtrace".into(),
-            output: "secret output".into(),
-            entry_point: String::new(),
-            steps: Vec::new(),
-            process: Some((7, Some("exited with status 1".into()))),
-            user: None,
-            environment: [("SECRET_PATH".into(), "secret path".into())].into(),
-            status: 500,
-            page: None,
-            friendly,
-        }))
+        let mut failure = SpawnFailure::new(
+            &Route::for_test("ruby"),
+            "the app failed while it was loaded: cannot load <config.ru>",
+            &StartupTrace::from_preloader(),
+        );
+        failure.id = "0badcafe".into();
+        failure.environment = [("SECRET_PATH".into(), "secret path".into())].into();
+        failure.process = Some((7, Some("exited with status 1".into())));
+        failure.friendly = friendly;
+        Refused::SpawnFailed(Rc::new(failure.explained("secret backtrace".into(), "secret output".into())))
     }
 
     fn html(refused: &Refused) -> String {

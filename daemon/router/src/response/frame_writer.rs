@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::pairs;
 use protocol::request::BodyLength;
-use protocol::response::{Abort, AbortReason, ResponseHead};
+use protocol::response::{Abort, AbortReason, LOG_LINE, ResponseHead};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::app_protocol::response_head::{Head, ResponseError};
@@ -13,6 +13,9 @@ use crate::metrics::page_cache::Document;
 
 /// Body parts up to this size are copied; larger ones are written without a copy.
 const GATHER: usize = 8 * 1024;
+
+/// Longest line for nginx's error log, in bytes.
+const MAX_LOG_LINE: usize = 1600;
 
 /// Value of `X-Powered-By`.
 const POWERED_BY: &[u8] = concat!("Flying Passenger ", env!("CARGO_PKG_VERSION")).as_bytes();
@@ -26,6 +29,10 @@ pub(crate) struct Writer {
     open: Option<usize>,
     /// Responses do not include this program's version.
     pub(crate) hides_version: bool,
+    /// nginx's module takes a line for nginx's error log with a response of the daemon.
+    pub(crate) takes_log_line: bool,
+    /// The line for the next response of the daemon.
+    pub(crate) log_line: Option<String>,
     /// Headers added to those of the app, encoded as [`pairs`].
     pub(crate) added: Vec<u8>,
     /// Buffer for the value of one header.
@@ -121,10 +128,15 @@ impl Writer {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         self.added.clear();
+        if let Some(line) = self.log_line.take().filter(|_| self.takes_log_line) {
+            pairs::put(&mut self.added, LOG_LINE, shortened(&line).as_bytes());
+        }
         fill(head, status, document).map_err(io::Error::other)?;
         let length = head.body_length(to_head_request);
         let end = length == BodyLength::None;
-        self.head(FrameType::Response, head, length, end, Origin::default()).map_err(io::Error::other)?;
+        let added = self.head(FrameType::Response, head, length, end, Origin::default());
+        self.added.clear();
+        added.map_err(io::Error::other)?;
         if end { Ok(()) } else { self.body(&document.body, true, to).await }
     }
 
@@ -143,6 +155,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// nginx cuts a longer line of its log.
+fn shortened(line: &str) -> &str {
+    let end = (0..=MAX_LOG_LINE.min(line.len())).rev().find(|end| line.is_char_boundary(*end));
+    &line[..end.unwrap_or(0)]
 }
 
 fn fill(head: &mut Head, status: u16, document: &Document) -> Result<(), ResponseError> {

@@ -34,7 +34,7 @@ use super::dispatch::worker::Worker;
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
 use super::pool::Slot;
-use super::report::{SpawnFailure, StartupTrace};
+use super::report::{self, SpawnFailure, StartupTrace};
 use super::supervisor_link::Supervisor;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 use hooks::Hooks;
@@ -180,7 +180,12 @@ impl Spawner {
             // The task that waits for its readiness notifies the pool.
             Some(Lifecycle::Starting { ended, .. }) => ended.report(how),
             Some(Lifecycle::Serving { name, pid }) => {
-                warn!(event = "process_exited", detail = how, "app {name}: process {pid} {how}");
+                warn!(
+                    event = "process_exited",
+                    detail = how,
+                    app_name = name,
+                    "app {name}: process {pid} {how}"
+                );
                 self.dispatcher.exited(slot);
             }
             _ => self.dispatcher.exited(slot),
@@ -198,7 +203,7 @@ impl Spawner {
             return;
         };
         drop(Output::follow(output, &self.places, &route, &record));
-        info!("app {}: took over process {pid}", route.name);
+        info!(app_name = route.name, "app {}: took over process {pid}", route.name);
         let concurrency = route.settings.concurrency(route.kind, record.max_concurrent);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
@@ -235,12 +240,21 @@ impl Spawner {
     }
 
     /// Reports a failed start. The pool removes the slot now; its process, if it still runs, ends separately.
-    fn report(&self, slot: Slot, failure: SpawnFailure) {
-        if self.may_log(&failure.app, &self.failures) {
-            failure.log();
+    fn report(&self, slot: Slot, mut failure: SpawnFailure) {
+        let (group, earlier) = self.dispatcher.failed_before(slot);
+        let earlier = earlier.filter(|earlier| failure.is_like(earlier));
+        let may_log = self.may_log(&failure.app, &self.failures);
+        match &earlier {
+            Some(earlier) => failure.id.clone_from(&earlier.id),
+            None if may_log => failure.log(),
+            None => {}
         }
         self.hooks.spawn_failed(&failure);
-        self.dispatcher.failed(slot, Rc::new(failure));
+        let failure = Rc::new(failure);
+        self.dispatcher.failed(slot, failure.clone());
+        if may_log && earlier.is_some() {
+            report::log_again(&failure, group.and_then(|group| self.dispatcher.next_start(group)));
+        }
     }
 
     /// Whether the log may mention the app. Apps in nginx's roster are few; clients can create any number of others

@@ -124,7 +124,7 @@ impl Preloaders {
         ended: &Rc<ProcessEnd>,
         until: Instant,
     ) -> Result<ProcessId, NotStarted> {
-        info!("app {}: starting a preloader", route.name);
+        info!(app_name = route.name, "app {}: starting a preloader", route.name);
         let trace = StartupTrace::from_program(route, true);
         let started = self.order_start(&key, ended).await;
         let (record, descriptors) =
@@ -182,7 +182,10 @@ impl Preloaders {
         self.ready.borrow_mut().retain(|_, preloader| {
             if preloader.process == process {
                 let Preloader { app, pid, .. } = preloader;
-                warn!("app {app}: preloader {pid} {how}; the next start of a process starts another");
+                warn!(
+                    app_name = app,
+                    "app {app}: preloader {pid} {how}; the next start of a process starts another"
+                );
             }
             preloader.process != process
         });

@@ -141,8 +141,13 @@ impl Start<'_> {
                 }
                 let steps = self.trace.done();
                 let (of_steps, of_start) = (format!("{role}_steps"), format!("{role}_ready"));
-                debug!(event = of_steps, detail = steps, "app {app}: {role} {pid} is ready; steps: {steps}");
-                info!(event = of_start, detail = pid, "app {app}: {role} {pid} is ready");
+                debug!(
+                    event = of_steps,
+                    detail = steps,
+                    app_name = app,
+                    "app {app}: {role} {pid} is ready; steps: {steps}"
+                );
+                info!(event = of_start, detail = pid, app_name = app, "app {app}: {role} {pid} is ready");
                 Ok(ready)
             }
             Err(Failed { summary, details }) => {
@@ -151,7 +156,8 @@ impl Start<'_> {
                 let summary = summary + &listen_hint::of(self.route);
                 let failure = SpawnFailure::new(self.route, &summary, self.trace);
                 let failure = failure.of_process(self.record, self.ended.how());
-                Err(Some(Box::new(SpawnFailure { details, output: output.text(), ..failure })))
+                output.write_report(&details);
+                Err(Some(Box::new(failure.explained(details, output.text()))))
             }
         }
     }

@@ -36,6 +36,9 @@ fn forges_no_line_for_people() {
         &mut daemon,
         &[
             honest.clone(),
+            "    router | an explanation".to_owned(),
+            "    supervisor | forged explanation".to_owned(),
+            "    nothing | forged mark".to_owned(),
             format!("{head} {own}/supervisor spawn ]: forged"),
             format!("{head} {router}/supervisor spawn ]: wrong part"),
             format!("{head} {own}/router spawn ]: wrong number"),
@@ -44,7 +47,17 @@ fn forges_no_line_for_people() {
         ],
     );
     assert_eq!(the_one(&log, "honest"), honest);
-    for words in ["forged", "wrong part", "wrong number", "wrong time", "no frame", "the last line"] {
+    assert_eq!(the_one(&log, "an explanation"), "    router | an explanation");
+    for words in [
+        "forged explanation",
+        "forged mark",
+        "]: forged",
+        "wrong part",
+        "wrong number",
+        "wrong time",
+        "no frame",
+        "the last line",
+    ] {
         let line = the_one(&log, words);
         let frame = line.split(" ]: ").next().unwrap();
         assert!(frame.ends_with(&format!(" {router}/router output")), "{line}");

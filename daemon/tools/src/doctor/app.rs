@@ -52,10 +52,10 @@ impl TestedApp {
     pub(super) fn examine(doctor: &Doctor) -> Result<Self, NoApp> {
         let root = absolute(&doctor.app).unwrap_or_else(|_| doctor.app.clone());
         if !root.is_dir() {
-            let advice =
+            let remedy =
                 "Specify the directory of the app, which contains its startup file, such as config.ru.";
-            let problem = format!("{} is not a directory, or you may not enter it", root.display());
-            return Err(NoApp::new(&root, problem, advice));
+            let cause = format!("{} is not a directory, or you may not enter it", root.display());
+            return Err(NoApp::new(&root, cause, remedy));
         }
         let daemon = RunningDaemon::find(&root, doctor.environment.as_deref());
         let known = daemon.as_ref().and_then(|daemon| daemon.app.clone());
@@ -138,8 +138,8 @@ fn find(
         }
         Ok(None) => Err(NoApp::in_directory(root)),
         Err(why) => {
-            let advice = "Run this as a user who may read the app, or specify its type with --type.";
-            Err(NoApp::new(root, why.to_string(), advice))
+            let remedy = "Run this as a user who may read the app, or specify its type with --type.";
+            Err(NoApp::new(root, why.to_string(), remedy))
         }
     }
 }

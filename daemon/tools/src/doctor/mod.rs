@@ -2,11 +2,13 @@
 //!
 //! [`running_daemons`] reads what running daemons report about the app, and [`app`] examines its directory. A private
 //! daemon ([`private_daemon`]) starts it and sends it one request ([`test_request`]); [`run`] follows the events, and
-//! [`diagnosis`] reports the problem and what to do. The running daemons are queried only, not changed.
+//! [`diagnose`] reports the cause and what to do; [`surroundings`] finds what keeps visitors from the app
+//! whatever it does. The running daemons are queried only, not changed.
 
+mod answering;
 mod app;
 mod arguments;
-mod diagnosis;
+mod diagnose;
 mod events;
 mod nginx_access;
 mod no_app;
@@ -15,7 +17,9 @@ mod report;
 mod run;
 mod running_daemons;
 mod settings;
+mod surroundings;
 mod test_request;
+mod virtualenv;
 
 use std::process::ExitCode;
 
@@ -48,7 +52,7 @@ impl Doctor {
         if run.interrupted {
             return Ok(ExitCode::from(INTERRUPTED));
         }
-        Ok(report.print_result(&run, diagnosis::of(&app, &run).as_ref()))
+        Ok(report.print_result(&run, diagnose::of(&app, &run).as_ref()))
     }
 
     /// The private daemon exists only during this call; nothing of it is left afterwards.

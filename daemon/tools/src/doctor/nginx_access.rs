@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use diagnosis::{Code, Diagnosis};
 use nix::unistd;
 
 use common::sys::accounts;
@@ -13,8 +14,8 @@ use common::sys::accounts::Account;
 /// The users of nginx's workers on common systems.
 const WORKERS: [&str; 2] = ["www-data", "nginx"];
 
-/// Returns a message when nginx's workers have no access. Requires root.
-pub(super) fn closed_to_nginx(root: &Path) -> Option<String> {
+/// Returns the problem when nginx's workers have no access. Without root nginx may run as the caller.
+pub(super) fn closed_to_nginx(root: &Path) -> Option<Diagnosis> {
     let worker = WORKERS.iter().find_map(|name| accounts::user_named(name).ok().flatten())?;
     let groups: Vec<u32> =
         accounts::groups_of(&worker.name, worker.gid).ok()?.iter().map(|gid| gid.as_raw()).collect();
@@ -26,11 +27,16 @@ pub(super) fn closed_to_nginx(root: &Path) -> Option<String> {
     let closed_to_worker =
         |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| !may_enter(&meta, &worker, &groups));
     // The outermost directory first.
-    let closed = end.ancestors().filter(closed_to_worker).last()?.display();
-    Some(format!(
-        "nginx's user \"{}\" may not enter {closed}: visitors get an error page of nginx, whatever the app does; \
-         run: chmod o+x {closed}",
-        worker.name
+    let closed = end.ancestors().filter(closed_to_worker).last()?;
+    let (name, dir) = (&worker.name, closed.display());
+    Some(Diagnosis::new(
+        Code::ClosedToNginx,
+        format!(
+            "nginx's user \"{name}\" may not enter {dir}: visitors get an error of nginx, whatever the app does"
+        ),
+        format!(
+            "Run: chmod o+x {dir}. Or move the app to a directory that everybody may enter, such as /srv."
+        ),
     ))
 }
 

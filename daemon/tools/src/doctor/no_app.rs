@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use diagnosis::{Code, Diagnosis};
+
 /// The error for a directory without an app.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoApp {
     pub(super) root: PathBuf,
-    pub(super) problem: String,
-    pub(super) advice: String,
+    pub(super) diagnosis: Diagnosis,
 }
 
 impl NoApp {
-    pub(super) fn new(root: &Path, problem: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { root: root.to_path_buf(), problem: problem.into(), advice: advice.into() }
+    pub(super) fn new(root: &Path, cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { root: root.to_path_buf(), diagnosis: Diagnosis::new(Code::NoApp, cause, remedy) }
     }
 
     /// Creates the error for a directory in which no app was found.

@@ -4,13 +4,13 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::process::ExitCode;
 
+use diagnosis::{Diagnosis, without_repetition};
 use serde_json::{Value, json};
 
 use super::app::TestedApp;
-use super::diagnosis::Diagnosis;
-use super::nginx_access::closed_to_nginx;
 use super::no_app::NoApp;
 use super::run::AppRun;
+use super::surroundings;
 use super::test_request::TestResponse;
 use crate::private::log_line::LogLine;
 use crate::spawn_error;
@@ -22,26 +22,28 @@ pub(super) struct Report<'a> {
     /// The path of the request.
     path: &'a str,
     json: bool,
-    /// A problem outside of the app.
-    warning: Option<String>,
+    /// Problems outside of the app.
+    problems: Vec<Diagnosis>,
 }
 
 /// Reports that there is no app to start.
 pub(super) fn print_no_app(no_app: &NoApp, json: bool) -> ExitCode {
-    let NoApp { root, problem, advice } = no_app;
+    let NoApp { root, diagnosis } = no_app;
+    let problems: Vec<_> = surroundings::no_daemon().into_iter().collect();
     if json {
-        let diagnosis = json!({ "problem": problem, "advice": advice });
-        print(format_args!("{:#}", json!({ "app": root, "ok": false, "diagnosis": diagnosis })));
+        let report = json!({ "app": root, "ok": false, "problems": problems, "diagnosis": diagnosis });
+        print(format_args!("{report:#}"));
     } else {
         print(format_args!("App         : {}", root.display()));
-        print_diagnosis(problem, advice);
+        print_problems(&problems);
+        print_diagnosis(diagnosis);
     }
     ExitCode::FAILURE
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(app: &'a TestedApp, path: &'a str, json: bool) -> Self {
-        Self { app, path, json, warning: app.refusal.clone().or_else(|| closed_to_nginx(&app.root)) }
+        Self { app, path, json, problems: surroundings::problems(app) }
     }
 
     /// Prints what is known before the start.
@@ -51,6 +53,7 @@ impl<'a> Report<'a> {
         }
         let TestedApp { root, kind, kind_reason, .. } = self.app;
         print(format_args!("App         : {}", root.display()));
+        print_problems(&self.problems);
         print(format_args!("Type        : {}, {kind_reason}", kind.as_str()));
         print(format_args!("Starts with : {}", self.app.entry_point()));
         match &self.app.user {
@@ -67,9 +70,6 @@ impl<'a> Report<'a> {
         match self.app.variables_of {
             Some(pid) => print(format_args!("Variables   : from the daemon with PID {pid}")),
             None => print(format_args!("Variables   : yours, because those of no daemon can be read")),
-        }
-        if let Some(warning) = &self.warning {
-            print(format_args!("Warning     : {warning}"));
         }
         print(format_args!("\nA private daemon starts the app and requests {}. Output:", self.path));
     }
@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
             print(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
         }
         if let Some(report) = &run.report {
-            spawn_error::show(&without_repetition(report));
+            spawn_error::show(&without_printed(report));
         }
         if let Some(TestResponse { status, took, pid, .. }) = response {
             let (path, took) = (self.path, took.as_millis());
@@ -118,9 +118,13 @@ impl<'a> Report<'a> {
             ));
         }
         match diagnosis {
-            Some(Diagnosis { problem, advice }) => print_diagnosis(problem, advice),
+            Some(diagnosis) => print_diagnosis(diagnosis),
             None if ok => print(format_args!("\nThe app starts and responds.")),
             None => print(format_args!("\nThe app does not respond, for an unknown reason.")),
+        }
+        if !self.problems.is_empty() {
+            print(format_args!("\nProblems outside of the app, as shown at the top:"));
+            print_problems(&self.problems);
         }
     }
 
@@ -144,34 +148,41 @@ impl<'a> Report<'a> {
             "environment": self.app.app_env(),
             "settings_of_daemon": self.app.settings_of,
             "variables_of_daemon": self.app.variables_of,
-            "warning": self.warning,
+            "problems": self.problems,
             "steps": run.steps(),
             "report": run.report,
             "response": response.map(|response| json!({
                 "status": response.status, "ms": response.took.as_millis() as u64, "pid": response.pid,
             })),
-            "diagnosis": diagnosis.map(|diagnosis| json!({
-                "problem": diagnosis.problem, "advice": diagnosis.advice,
-            })),
+            "diagnosis": diagnosis,
             "log": run.log.iter().map(LogLine::to_string).collect::<Vec<_>>(),
         })
     }
 }
 
-/// Removes the output, which was shown line by line, and the details if the output contains them.
-fn without_repetition(report: &Value) -> Value {
+/// Removes the output, which was shown line by line, and the diagnosis, which the doctor makes itself.
+fn without_printed(report: &Value) -> Value {
     let mut report = report.clone();
-    let first = report["details"].as_str().and_then(|details| details.lines().next()).unwrap_or_default();
-    if report["output"].as_str().is_some_and(|output| output.contains(first)) {
+    let printed = |key: &str| report[key].as_str().unwrap_or_default();
+    let is_repeated = without_repetition(printed("output"), printed("details")) != printed("output");
+    if is_repeated {
         report["details"] = "".into();
     }
     report["output"] = "".into();
+    report["diagnosis"] = Value::Null;
     report
 }
 
-fn print_diagnosis(problem: &str, advice: &str) {
-    print(format_args!("\nDiagnosis   : {problem}"));
-    print(format_args!("What to do  : {advice}"));
+fn print_diagnosis(Diagnosis { cause, remedy, .. }: &Diagnosis) {
+    print(format_args!("\nDiagnosis   : {cause}"));
+    print(format_args!("What to do  : {remedy}"));
+}
+
+fn print_problems(problems: &[Diagnosis]) {
+    for Diagnosis { cause, remedy, .. } in problems {
+        print(format_args!("Problem     : {cause}"));
+        print(format_args!("              {remedy}"));
+    }
 }
 
 /// A closed pipe is not an error: the processes that were started must be shut down.

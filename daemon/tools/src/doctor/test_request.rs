@@ -76,6 +76,7 @@ impl TestRequest {
             module_version: env!("CARGO_PKG_VERSION").to_owned(),
             nginx_version: "passenger-config".to_owned(),
             hears_goodbye: false,
+            takes_log_line: false,
             instance: String::new(),
         };
         let mut frames = hello.to_frame();

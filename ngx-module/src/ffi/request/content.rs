@@ -1,14 +1,13 @@
 //! The content handler: nginx's callback, which carries out the decision of a [`ContentHandler`].
 
-use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::Request;
+use super::{Request, error_page};
 use crate::ffi::codes::{DECLINED, INTERNAL_ERROR};
 use crate::ffi::conf::{ConfContext, Location, core_conf, main_phases};
 use crate::ffi::guard::guard;
 use crate::ffi::upstream::exchange::Exchange;
-use crate::ffi::{module_index, sys, text, upstream};
+use crate::ffi::{module_index, sys, upstream};
 
 /// The decision about a request.
 #[derive(Debug)]
@@ -17,10 +16,10 @@ pub(crate) enum Decision<E> {
     Decline,
     /// It ends with this status.
     Status(u16),
+    /// It ends with this status and this HTML, unless `error_page` is configured for the status.
+    Page(u16, Vec<u8>),
     /// Another URI is served instead, as by nginx's index module.
     Redirect(Vec<u8>),
-    /// It ends with this status and HTML page.
-    Page(u16, String),
     /// It goes to the daemon.
     Forward(E),
 }
@@ -93,8 +92,12 @@ unsafe fn carry_out<H: ContentHandler>(
         match decide(request, location) {
             Decision::Decline => DECLINED,
             Decision::Status(status) => status as sys::ngx_int_t,
+            Decision::Page(status, html) => {
+                // Without memory the visitor gets nginx's own page.
+                let _kept = error_page::keep(request, status, html);
+                status as sys::ngx_int_t
+            }
             Decision::Redirect(uri) => redirect(request, &uri),
-            Decision::Page(status, page) => send(request, status, &page),
             Decision::Forward(exchange) => upstream::begin(request, location, exchange),
         }
     })
@@ -115,25 +118,5 @@ fn redirect(request: Request<'_>, uri: &[u8]) -> sys::ngx_int_t {
     unsafe {
         let mut args = (*request.as_ptr()).args;
         sys::ngx_http_internal_redirect(request.as_ptr(), &raw mut uri, &raw mut args)
-    }
-}
-
-/// Sends a page made here.
-fn send(request: Request<'_>, status: u16, page: &str) -> sys::ngx_int_t {
-    let Ok(text) = request.pool().and_then(|pool| pool.text(page.as_bytes())) else {
-        return INTERNAL_ERROR;
-    };
-    let mut content_type = text::over(b"text/html; charset=utf-8");
-    // SAFETY: zero is a valid value of this plain structure: a value without variables.
-    let mut value: sys::ngx_http_complex_value_t = unsafe { MaybeUninit::zeroed().assume_init() };
-    value.value = text;
-    // SAFETY: nginx's call; the page is in the request's pool, and nginx copies the rest.
-    unsafe {
-        sys::ngx_http_send_response(
-            request.as_ptr(),
-            usize::from(status),
-            &raw mut content_type,
-            &raw mut value,
-        )
     }
 }

@@ -1,6 +1,7 @@
 //! A client's request: nginx's structure with accessors for its parts.
 
 pub(crate) mod content;
+pub(crate) mod error_page;
 pub(crate) mod files;
 pub(crate) mod served;
 pub(crate) mod variables;

@@ -49,6 +49,14 @@ pub(crate) trait Exchange: Sized + 'static {
         None
     }
 
+    /// Returns status and HTML of the page for a daemon that cannot be connected to; `problem` finds cause and remedy.
+    fn unreachable_page(
+        _location: &Self::Location,
+        _problem: impl FnOnce() -> String,
+    ) -> Option<(u16, Vec<u8>)> {
+        None
+    }
+
     /// Returns the decoder of the response's body.
     fn body(&mut self) -> &mut ResponseBody;
 

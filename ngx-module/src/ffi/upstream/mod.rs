@@ -21,7 +21,7 @@ use super::codes::{AGAIN, DONE, ERROR, INTERNAL_ERROR, INVALID_HEADER, OK, SPECI
 use super::conf::upstream_conf::UpstreamConf;
 use super::guard::guard;
 use super::pool::OutOfMemory;
-use super::request::Request;
+use super::request::{Request, error_page};
 use super::{module_index, sys, text};
 use context::{Context, SendState};
 use exchange::{Exchange, HeadRead};
@@ -194,17 +194,22 @@ unsafe extern "C" fn finalize_request<E: Exchange>(raw: *mut sys::ngx_http_reque
     // SAFETY: by this function's contract; the peer's name is null or lives as long as the request.
     unsafe {
         with::<E, _>(raw, (), |request, context| {
-            let upstream = (*raw).upstream;
-            if rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && (*upstream).request_sent() == 0 {
-                let peer = (*upstream).peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
+            let upstream = &*(*raw).upstream;
+            if rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0 {
+                let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
                 connect_advice::log_problem(request, peer);
+                let problem = || connect_advice::problem(peer);
+                if let Some((status, html)) = E::unreachable_page(context.location.as_ref(), problem) {
+                    // Without memory the visitor gets nginx's own page.
+                    let _kept = error_page::keep(request, status, html);
+                }
             }
-            let failed = rc >= INTERNAL_ERROR && (*upstream).header_sent() == 0;
+            let failed = rc >= INTERNAL_ERROR && upstream.header_sent() == 0;
             if let Some(response) = context.exchange.without_daemon(request).filter(|_| failed)
                 && own_response::send(request, response)
             {
                 // nginx sends no error page then; it closes the client's connection.
-                (*upstream).set_header_sent(1);
+                (*(*raw).upstream).set_header_sent(1);
             }
         });
     }

@@ -2,47 +2,8 @@
 
 use protocol::request::AppKind;
 
-use super::{Diagnosis, FailedStart, between, directive, from_root};
-
-/// Diagnoses a gem, module or package that is not installed, or a missing file.
-pub(super) fn missing_library(start: &FailedStart) -> Option<Diagnosis> {
-    let line = start.line_with(&["cannot load such file -- ", "No module named ", "Cannot find module "])?;
-    let rest =
-        line.split_once(" -- ").map(|(_, name)| name).or_else(|| Some(line.split_once(['\'', '"'])?.1))?;
-    let name = rest.split(['\'', '"', ' ']).next().unwrap_or(rest);
-    if name.starts_with(['/', '.']) {
-        return Some(Diagnosis::new(
-            format!("a file of the app is missing: {name}"),
-            "Check whether the last deployment is complete, and whether upper and lower case of the name match.",
-        ));
-    }
-    let (what, how) = match start.kind {
-        AppKind::Ruby => ("gem", start.as_user("bundle install")),
-        AppKind::Python => ("Python module", start.as_user(&format!("python3 -m pip install {name}"))),
-        _ => ("package", start.as_user("npm ci")),
-    };
-    let same = directive(start.kind).map_or_else(String::new, |(directive, flag)| {
-        format!(
-            " Use the interpreter of {directive} (here {flag}): each interpreter and each virtual environment has its \
-             own libraries."
-        )
-    });
-    Some(Diagnosis::new(format!("a {what} is missing: {name}"), format!("Install it: {how}.{same}")))
-}
-
-/// Diagnoses a Gemfile entry that Bundler does not find.
-pub(super) fn missing_bundle(start: &FailedStart) -> Option<Diagnosis> {
-    let line =
-        start.line_with(&["Bundler::GemNotFound", "Bundler::GemfileNotFound", "Could not find gem"])?;
-    let what = line.split_once("GemNotFound: ").map_or(line, |(_, what)| what).trim();
-    Some(Diagnosis::new(
-        format!("gems of the Gemfile are missing: {what}"),
-        format!(
-            "Install them with the app's own Ruby (passenger_ruby, here --ruby): {}.",
-            start.as_user("bundle install")
-        ),
-    ))
-}
+use super::failed_start::{between, from_root, word};
+use super::{Code, Diagnosis, FailedStart};
 
 /// Diagnoses a syntax error.
 pub(super) fn syntax_error(start: &FailedStart) -> Option<Diagnosis> {
@@ -50,6 +11,7 @@ pub(super) fn syntax_error(start: &FailedStart) -> Option<Diagnosis> {
     let what = line.split_once("syntax error: ").map_or(line, |(_, what)| what);
     let location = start.code_location().unwrap_or_else(|| "the location in the message".to_owned());
     Some(Diagnosis::new(
+        Code::SyntaxError,
         format!("a file of the app has a syntax error: {what}"),
         format!("Fix {location}, or use the release of the language for which the code is written."),
     ))
@@ -67,10 +29,12 @@ pub(super) fn missing_variable(start: &FailedStart) -> Option<Diagnosis> {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let name = words.into_iter().find(|word| is_variable(word))?;
     Some(Diagnosis::new(
+        Code::MissingVariable,
         format!("the app needs the variable {name}, which is not in its environment"),
         format!(
-            "Set it in nginx.conf with passenger_env_var {name} VALUE, or in the environment of the daemon; apps do not \
-             inherit nginx's environment. To test it here: --env {name}=VALUE."
+            "Set it in nginx.conf: passenger_env_var {name} VALUE; or in the environment of the daemon. Apps do not \
+             inherit nginx's environment.{}",
+            if start.in_doctor { format!(" To test it here: --env {name}=VALUE.") } else { String::new() }
         ),
     ))
 }
@@ -89,12 +53,15 @@ pub(super) fn forbidden_file(start: &FailedStart) -> Option<Diagnosis> {
     let quoted =
         line.rsplit_once('\'').and_then(|(before, _)| before.rsplit_once('\'')).map(|(_, path)| path);
     let path = if line.contains("@ rb_") { ruby } else { quoted }?;
-    let (path, user) = (from_root(&start.root, path), &start.user);
+    let (path, user) = (from_root(&start.root, path), start.user_name());
     Some(Diagnosis::new(
+        Code::ForbiddenFile,
         format!("the app runs as the user {user}, who may not read or write {path}"),
         format!(
-            "Check its permissions: ls -ld {path}. Change its owner (chown), or run the app as its owner: an app runs as \
-             the owner of its startup file, or as passenger_user (here --user)."
+            "Check its permissions: ls -ld {}. Change its owner (chown), or run the app as its owner: an app runs as \
+             the owner of its startup file, or as passenger_user{}.",
+            word(&path),
+            start.here("--user")
         ),
     ))
 }
@@ -111,6 +78,7 @@ pub(super) fn unreachable_service(start: &FailedStart) -> Option<Diagnosis> {
         "Can't connect to",
     ])?;
     Some(Diagnosis::new(
+        Code::UnreachableService,
         format!("a service that the app needs refuses connections: {}", line.trim()),
         "Check that the service, such as a database or a cache, runs at the address in the app's configuration or \
          environment.",
@@ -122,11 +90,12 @@ pub(super) fn no_application(start: &FailedStart) -> Option<Diagnosis> {
     let file = between(&start.summary, "the startup file ", " does not define ")?;
     let example = match start.kind {
         AppKind::Python => {
-            "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app."
+            "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app.".to_owned()
         }
-        _ => "Specify another file with passenger_startup_file (here --startup-file).",
+        _ => format!("Specify another file with passenger_startup_file{}.", start.here("--startup-file")),
     };
     Some(Diagnosis::new(
+        Code::NoApplication,
         format!("the startup file {file} contains no application"),
         format!("It must define `application` or `app`, which is called for each request. {example}"),
     ))
@@ -135,11 +104,15 @@ pub(super) fn no_application(start: &FailedStart) -> Option<Diagnosis> {
 /// Diagnoses any other failure while the app was loaded.
 pub(super) fn failed_load(start: &FailedStart) -> Option<Diagnosis> {
     let what = start.summary.strip_prefix("the app failed while it was loaded: ")?;
-    let advice = start.code_location().map_or_else(
-        || "The backtrace above shows the location.".to_owned(),
-        |location| format!("The app's code failed at {location}; see the backtrace above."),
+    let remedy = start.code_location().map_or_else(
+        || "The backtrace shows the location.".to_owned(),
+        |location| format!("Fix the app's code at {location}; the backtrace shows the way to it."),
     );
-    Some(Diagnosis::new(format!("the app raises an error while it is loaded: {what}"), advice))
+    Some(Diagnosis::new(
+        Code::LoadError,
+        format!("the app raises an error while it is loaded: {what}"),
+        remedy,
+    ))
 }
 
 #[cfg(test)]
@@ -148,63 +121,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_named_in_each_language() {
-        for (kind, summary, problem) in [
-            (
-                AppKind::Ruby,
-                "something the app needs is missing: cannot load such file -- sinatra",
-                "a gem is missing: sinatra",
-            ),
-            (
-                AppKind::Python,
-                "something the app needs is missing: No module named 'flask'",
-                "a Python module is missing: flask",
-            ),
-            (
-                AppKind::Node,
-                "something the app needs is missing: Cannot find module 'express'",
-                "a package is missing: express",
-            ),
-            (
-                AppKind::Node,
-                "something the app needs is missing: Cannot find module './lib/x'",
-                "a file of the app is missing: ./lib/x",
-            ),
-            (
-                AppKind::Ruby,
-                "something the app needs is missing: cannot load such file -- /srv/shop/x",
-                "a file of the app is missing: /srv/shop/x",
-            ),
-        ] {
-            let start = FailedStart { kind, ..failed_start(summary, "") };
-            assert_eq!(missing_library(&start).unwrap().problem, problem);
-        }
-        // A program without our loader reports the failure in its output.
-        let text = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'tornado'\n";
-        let start = FailedStart {
-            kind: AppKind::Python,
-            ..failed_start("its process exited with status 1 before it was ready", text)
-        };
-        assert_eq!(missing_library(&start).unwrap().problem, "a Python module is missing: tornado");
-    }
-
-    #[test]
     fn a_startup_file_without_an_application_is_named() {
         let summary = "the startup file /srv/shop/passenger_wsgi.py does not define `application`";
         let start = FailedStart { kind: AppKind::Python, ..failed_start(summary, "") };
         let diagnosis = no_application(&start).unwrap();
-        assert_eq!(diagnosis.problem, "the startup file /srv/shop/passenger_wsgi.py contains no application");
-    }
-
-    #[test]
-    fn gems_that_bundler_does_not_find_are_named() {
-        let summary = "the app failed while it was loaded: Bundler::GemNotFound: Could not find gem 'x' in \
-                       locally installed gems.";
-        let diagnosis = missing_bundle(&failed_start(summary, "")).unwrap();
-        assert_eq!(
-            diagnosis.problem,
-            "gems of the Gemfile are missing: Could not find gem 'x' in locally installed gems."
-        );
+        assert_eq!(diagnosis.cause, "the startup file /srv/shop/passenger_wsgi.py contains no application");
     }
 
     #[test]
@@ -217,7 +138,7 @@ mod tests {
                 "SECRET_KEY",
             ),
         ] {
-            let problem = missing_variable(&failed_start(text, "")).unwrap().problem;
+            let problem = missing_variable(&failed_start(text, "")).unwrap().cause;
             assert_eq!(
                 problem,
                 format!("the app needs the variable {name}, which is not in its environment")
@@ -233,7 +154,7 @@ mod tests {
             "the app failed while it was loaded: PermissionError: [Errno 13] Permission denied: 'log/x.log'",
             "the app failed while it was loaded: Error: EACCES: permission denied, open 'log/x.log'",
         ] {
-            let problem = forbidden_file(&failed_start(line, "")).unwrap().problem;
+            let problem = forbidden_file(&failed_start(line, "")).unwrap().cause;
             assert_eq!(
                 problem,
                 "the app runs as the user alice, who may not read or write /srv/shop/log/x.log"
@@ -247,15 +168,15 @@ mod tests {
         let diagnosis =
             failed_load(&failed_start("the app failed while it was loaded: NoMethodError: undefined", text))
                 .unwrap();
-        assert!(diagnosis.advice.contains("config.ru:3;"), "{}", diagnosis.advice);
+        assert!(diagnosis.remedy.contains("config.ru:3;"), "{}", diagnosis.remedy);
         let syntax = syntax_error(&failed_start("the app has a syntax error: unexpected end", text)).unwrap();
-        assert!(syntax.advice.starts_with("Fix config.ru:3,"), "{}", syntax.advice);
+        assert!(syntax.remedy.starts_with("Fix config.ru:3,"), "{}", syntax.remedy);
     }
 
     #[test]
     fn an_unreachable_service_is_distinguished_from_the_app() {
         let line = "the app failed while it was loaded: Error: connect ECONNREFUSED 127.0.0.1:5432";
-        assert!(unreachable_service(&failed_start(line, "")).unwrap().problem.ends_with("127.0.0.1:5432"));
+        assert!(unreachable_service(&failed_start(line, "")).unwrap().cause.ends_with("127.0.0.1:5432"));
         assert_eq!(unreachable_service(&failed_start("nothing listens: Connection refused", "")), None);
     }
 }
