@@ -14,8 +14,8 @@ const MAX_HELD: usize = 500;
 /// What precedes the cause in a message without a field for it.
 const BEFORE_CAUSE: &str = "could not be started: ";
 
-/// What precedes the process and what it runs, in a message of the daemon.
-const RUNS: &str = ": process ";
+/// What precedes the interpreter in the daemon's account of what a process runs.
+const BEFORE_INTERPRETER: &str = ", with ";
 
 /// The state of what was shown.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(super) struct Transcript {
     held_since: Option<Instant>,
     /// Why the last start failed, if nothing has started since.
     failure: Option<String>,
-    /// What the last process runs, as far as it was found in the app's directory.
-    entry: String,
+    /// The interpreter of the last process, if it was found by the app's files.
+    interpreter: String,
     /// The last start or restart.
     started: Instant,
 }
@@ -42,7 +42,7 @@ impl Transcript {
             held: Vec::new(),
             held_since: None,
             failure: None,
-            entry: String::new(),
+            interpreter: String::new(),
             started: Instant::now(),
         }
     }
@@ -83,23 +83,25 @@ impl Transcript {
                 let program = program(&line.detail);
                 output.say(&format!("process {}{program} is ready, after {seconds:.1} s", line.detail));
             }
+            "process_entry" => self.runs(&line.detail, output),
             "start_failed" => self.start_failed(line, output),
             // The page in the browser shows why.
             "request_failed" if self.failure.is_some() => {}
             // The router reports the end of a process that served, or of a start.
             "" if line.part == "supervisor" && line.message.starts_with("process ") => {}
-            "" if line.level == "notice" && line.message.contains(RUNS) => self.runs(&line.message, output),
             _ if line.is_error() || line.level == "warn" => output.say(&line.message),
             _ => {}
         }
     }
 
-    /// Shows what a process runs with which interpreter, unless the last one ran the same.
-    fn runs(&mut self, message: &str, output: &mut Output) {
-        let entry = message.split_once(RUNS).and_then(|(_, rest)| rest.split_once(" runs "));
-        let Some((_, entry)) = entry.filter(|(_, entry)| *entry != self.entry) else { return };
-        output.say(&format!("runs {entry}"));
-        entry.clone_into(&mut self.entry);
+    /// Shows the interpreter of a process, if it was found by the app's files and is not that of the last process.
+    fn runs(&mut self, entry: &str, output: &mut Output) {
+        // The startup file was shown at the beginning.
+        let Some((_, interpreter)) = entry.split_once(BEFORE_INTERPRETER) else { return };
+        if interpreter != self.interpreter {
+            output.say(&format!("runs with {interpreter}"));
+            interpreter.clone_into(&mut self.interpreter);
+        }
     }
 
     fn app_line(&mut self, pid: i32, text: &str, output: &mut Output) {
@@ -221,10 +223,12 @@ mod tests {
     fn lines_of_a_process_that_becomes_ready_precede_the_message() {
         let lines = shown(&[
             Some(app(7, "loading")),
+            Some(event("process_entry", "app.py (found), with /x/python", "")),
             Some(event("process_ready", "7", "app /x: process 7 is ready")),
             Some(app(7, "GET /")),
         ]);
-        assert_eq!((lines[0].as_str(), lines[2].as_str()), ("loading", "GET /"));
-        assert!(lines[1].starts_with("passenger: process 7 is ready, after 0."), "{lines:?}");
+        assert_eq!((lines[0].as_str(), lines[1].as_str()), ("passenger: runs with /x/python", "loading"));
+        assert_eq!(lines[3], "GET /");
+        assert!(lines[2].starts_with("passenger: process 7 is ready, after 0."), "{lines:?}");
     }
 }
