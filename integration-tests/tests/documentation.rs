@@ -7,23 +7,6 @@ use std::process::Command;
 
 use test_support::{binary, in_code, workspace};
 
-/// What the pages already name, and the tree does not contain yet: pages, directives, commands.
-pub(crate) const PENDING: [&str; 13] = [
-    "docs/DEVELOPMENT.md",
-    "docs/FALLBACK.md",
-    "docs/GATE.md",
-    "docs/fronts/README.md",
-    "docs/fronts/apache.md",
-    "docs/fronts/caddy.md",
-    "docs/fronts/envoy.md",
-    "docs/fronts/haproxy.md",
-    "docs/fronts/nginx.md",
-    "docs/fronts/traefik.md",
-    "passenger_env_file",
-    "passenger_health",
-    "passenger-config exec",
-];
-
 /// Names in code that look like directives, of Capistrano, of a startup file, and in examples.
 const NO_DIRECTIVES: [&str; 6] = [
     "passenger_interface",
@@ -36,19 +19,6 @@ const NO_DIRECTIVES: [&str; 6] = [
 
 /// Commands of Passenger that a page says do not exist here.
 const NOT_HERE: [&str; 1] = ["passenger-config system-metrics"];
-
-#[test]
-fn what_is_pending_does_not_exist_yet() {
-    let pages: Vec<String> = pages().iter().map(|page| name(page)).collect();
-    let directives = in_code();
-    let mut programs = Programs::default();
-    let mut exists = |item: &str| match item.split_once(' ') {
-        Some((program, command)) => programs.help(program, Some(command)).is_ok(),
-        None => pages.iter().chain(&directives).any(|each| each == item),
-    };
-    let there: Vec<&str> = PENDING.into_iter().filter(|item| exists(item)).collect();
-    assert!(there.is_empty(), "these exist: remove them from PENDING in this file: {there:?}");
-}
 
 #[test]
 fn the_index_lists_every_page() {
@@ -71,10 +41,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
             checked += 1;
             let is_there = link.file.exists()
                 && link.anchor.as_ref().is_none_or(|anchor| anchors(&link.file).contains(anchor));
-            if !is_there
-                && !is_pending(&name(&link.file))
-                && !is_pending(link.anchor.as_deref().unwrap_or(""))
-            {
+            if !is_there {
                 dead.push(format!("{}: {}", name(&page), link.text));
             }
         }
@@ -90,9 +57,7 @@ fn every_directive_that_is_named_exists() {
     for page in pages() {
         for code in codes(&fs::read_to_string(&page).unwrap()) {
             let names = directives_in(&code).into_iter();
-            let is_known = |name: &String| {
-                known.contains(name) || NO_DIRECTIVES.contains(&name.as_str()) || is_pending(name)
-            };
+            let is_known = |name: &String| known.contains(name) || NO_DIRECTIVES.contains(&name.as_str());
             unknown
                 .extend(names.filter(|name| !is_known(name)).map(|each| format!("{}: {each}", name(&page))));
         }
@@ -140,11 +105,6 @@ fn commands_and_directives_are_recognised() {
     assert!(check("passenger-config restart-apps").is_err());
     assert!(check("passenger-config restart-app --quick").is_err());
     assert!(check("flying-passenger --no-such-flag=1").is_err());
-}
-
-/// Whether something will exist when other work is merged.
-pub(crate) fn is_pending(item: &str) -> bool {
-    PENDING.contains(&item)
 }
 
 /// A link to a file of the repository.
@@ -249,8 +209,14 @@ fn directives_in(code: &str) -> Vec<String> {
 }
 
 /// The project's programs.
-const PROGRAMS: [&str; 4] =
-    ["flying-passenger", "passenger-config", "passenger-status", "passenger-memory-stats"];
+const PROGRAMS: [&str; 6] = [
+    "flying-passenger",
+    "flying-passenger-gate",
+    "passenger",
+    "passenger-config",
+    "passenger-status",
+    "passenger-memory-stats",
+];
 
 /// Words after which a command begins.
 const BEFORE_COMMANDS: [&str; 10] = ["sudo", "exec", "if", "!", "then", "do", "&&", "||", "|", ";"];
@@ -295,7 +261,7 @@ impl Programs {
         let program = &command[0];
         let own = self.help(program, None)?;
         let both = command.get(..2).map(|words| words.join(" ")).unwrap_or_default();
-        if is_pending(&both) || NOT_HERE.contains(&both.as_str()) {
+        if NOT_HERE.contains(&both.as_str()) {
             return Ok(());
         }
         let subcommand =
