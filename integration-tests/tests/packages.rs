@@ -114,6 +114,7 @@ fn packages_install_into_a_clean_debian_and_purge_completely() {
     for program in [
         "flying-passenger",
         "flying-passenger-gate",
+        "passenger",
         "passenger-status",
         "passenger-config",
         "passenger-memory-stats",
