@@ -256,34 +256,59 @@ fn a_module_of_another_nginx_is_named() {
     installed.finds("whether nginx loads the module... ✗", "rebuild it for");
 }
 
-/// What nginx says of it, on the page and in its log, is tested with the detection of applications.
+/// nginx decides that there is no application, so the daemon's log cannot know.
 #[test]
 fn a_missing_startup_file_is_named() {
     let test_dir = TestDir::new();
     let app = test_dir.app("app").file("main.txt", "");
-    let (status, report) = report(&test_dir, app.dir(), &[]);
-    let found = &report["diagnosis"];
-    assert_eq!((status, found["code"].as_str()), (1, Some("no_app")), "{report:#}");
-    let text = format!("{}\n{}", found["cause"], found["remedy"]);
-    contains_both(
-        "the doctor",
-        &text,
-        &words(&format!("no app in {}", app.dir().display()), "--startup-file"),
-    );
+    test_dir.expect_log_line("no application is found");
+    let remedy = "passenger_app_type and passenger_startup_file";
+    let root = app.dir().display();
+    let doctor = Doctor {
+        arguments: Vec::new(),
+        pointer: "/diagnosis",
+        code: "no_app",
+        cause_and_remedy: words(&format!("no app in {root}"), "--startup-file"),
+    };
+    let mistake = Mistake {
+        status: 404,
+        nginx_log: words(&format!("no application is found in {root}"), remedy),
+        daemon_log: None,
+        doctor: Some(doctor),
+        ..Mistake::of(&app, &words("contains nothing that starts an application", remedy))
+    };
+    mistake.check(&test_dir, app.dir(), Some(&test_dir.daemon().start()));
 }
 
-/// The doctor does not read nginx.conf: it warns where `root` cannot be the usual directory.
+/// The page is the application's, and the daemon does not see the files that nginx serves: `nginx -t` and nginx's log name
+/// it. The doctor does not read nginx.conf: it warns where `root` cannot be the usual directory.
 #[test]
 fn a_root_that_shows_the_source_is_named() {
     let test_dir = TestDir::new();
     let app = test_dir.app("app").ruby("run ->(_) { [200, {}, ['shop']] }");
     let _may_be_missing = std::fs::remove_dir(app.path("public"));
+    let root = app.dir().display();
+    let _daemon = test_dir.daemon().start();
+    let at_root = Mistake { root: app.dir().to_owned(), ..Mistake::of(&app, &words("", "")) };
+    let nginx = at_root.nginx(&test_dir, &format!("passenger_app_root {root};"));
+    assert_eq!(
+        nginx.get("/config.ru").expect(200).text(),
+        "run ->(_) { [200, {}, ['shop']] }",
+        "as any file"
+    );
+    let message =
+        words(&format!("{root} contains the source of an application (config.ru)"), "let \"root\" be");
+    contains_both("nginx's log", &nginx.error_log(), &message);
+    let tested = nginx.test_config();
+    contains_both("nginx -t", &String::from_utf8_lossy(&tested.stderr), &message);
     let (status, report) = report(&test_dir, app.dir(), &[]);
     assert_eq!(status, 0, "the app itself is well: {report:#}");
-    let problems = report["problems"].to_string();
-    let (cause, remedy) =
-        ("visitors can read the app's source", format!("root {}/public;", app.dir().display()));
-    contains_both("the doctor", &problems, &words(cause, &remedy));
+    let remedy = format!("root {root}/public;");
+    contains_both(
+        "the doctor",
+        &report["problems"].to_string(),
+        &words("visitors can read the app's source", &remedy),
+    );
 }
 
 /// nginx's own `error_page` takes precedence over the module's pages, with and without `recursive_error_pages`.

@@ -201,7 +201,8 @@ fn directives_in(code: &str) -> Vec<String> {
         let end = rest.find(|each: char| !each.is_ascii_lowercase() && each != '_').unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         let is_file = after.starts_with(['.', '(', '*', '-', '…', '/', '<']) && !after.starts_with(". ");
-        if begins && !is_file && name.len() > "passenger_".len() {
+        let is_test = after.starts_with("::");
+        if begins && !is_file && !is_test && name.len() > "passenger_".len() {
             found.push(name.to_owned());
         }
     }

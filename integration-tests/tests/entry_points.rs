@@ -135,7 +135,7 @@ fn what_was_found_and_why_is_in_the_log_and_the_report_of_a_failure() {
     });
     let runs = "app.py (found: it defines the application)";
     assert!(page.contains(runs), "{page}");
-    let (_, id) = page.split_once("Error ID: <code>").unwrap();
+    let (_, id) = page.split_once("<dt>Error ID</dt><dd><code>").unwrap();
     let report = setup.daemon.tool("passenger-config", &["spawn-error", &id[..8]]);
     let report = String::from_utf8_lossy(&report.stdout).into_owned();
     assert!(report.contains(&format!("Runs        : {runs}")), "{report}");

@@ -28,13 +28,21 @@ def until(pattern):
 def type(text):
     os.write(terminal, text)
 
+def program(pid):
+    try:
+        return open("/proc/%d/cmdline" % pid, "rb").read().split(b"\0")[0]
+    except OSError:
+        return b""
+
 until(rb"[$#] ")
 type(b"tty; echo term=$TERM fruit=$FRUIT\n")
 until(rb"/dev/pts/\d+\r\n")
 until(rb"term=vt100 fruit=pear\r\n")
+shell = os.tcgetpgrp(terminal)
 type(b"sleep 1000\n")
 until(rb"sleep 1000\r\n")
-time.sleep(0.2)
+while os.tcgetpgrp(terminal) == shell or program(os.tcgetpgrp(terminal)) != b"sleep":
+    time.sleep(0.01)
 type(b"\x03")
 until(rb"[$#] ")
 type(b"sleep 2000 &\n")

@@ -234,7 +234,7 @@ fn an_app_without_a_daemon_or_files_is_explained() {
     let other = test_dir.gate().app(app.dir(), "").start();
     other.get("/").expect(200);
     daemon.stop();
-    assert!(other.get("/").expect(502).text().contains("502 Bad Gateway"));
+    assert!(other.get("/").expect(502).text().contains("<h1>Bad Gateway</h1>"));
     other.logs_eventually("cannot connect to flying-passenger at");
 }
 

@@ -115,7 +115,7 @@ fn a_broken_file_shows_its_cause_until_it_is_saved_again() {
         let response = started.get("/");
         response.status() == 500 && response.text().contains("syntax error")
     });
-    let cause = "passenger: the app does not start: the app has a syntax error: invalid syntax (passenger_wsgi.py, line 4)";
+    let cause = "passenger: the app does not start: a file of the app has a syntax error: invalid syntax (passenger_wsgi.py, line 4)";
     eventually("cause and hint are shown", || {
         started.shown().contains("passenger: save a file to try again")
     });

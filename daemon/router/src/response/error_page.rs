@@ -179,6 +179,9 @@ fn facts(failure: &SpawnFailure) -> Vec<(&'static str, String)> {
         ("Environment", failure.app_env.clone()),
     ];
     facts.extend(failure.user.as_ref().map(|user| ("User", user.name.clone())));
+    if !failure.entry_point.is_empty() {
+        facts.push(("Runs", failure.entry_point.clone()));
+    }
     if let Some((pid, Some(how))) = &failure.process {
         facts.push(("Process", format!("{pid} {how}")));
     }

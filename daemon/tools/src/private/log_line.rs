@@ -21,11 +21,21 @@ pub(crate) struct LogLine {
     /// Why a start failed, and what to do, if the daemon knows it.
     pub(crate) cause: String,
     pub(crate) remedy: String,
+    /// Facts about a failed start, a line that begins with [`BEFORE_BACKTRACE`], and the backtrace.
+    pub(crate) details: String,
     /// The app process that printed the message.
     pub(crate) app_pid: Option<i32>,
 }
 
+/// Begins the last line before the backtrace of a failed start.
+const BEFORE_BACKTRACE: &str = "more: ";
+
 impl LogLine {
+    /// Returns the lines of the backtrace of a failed start.
+    pub(crate) fn backtrace(&self) -> impl Iterator<Item = &str> {
+        self.details.lines().skip_while(|line| !line.starts_with(BEFORE_BACKTRACE)).skip(1)
+    }
+
     /// Parses a line. Anything but a log record is an error that occurred before the daemon had set up its log.
     pub(crate) fn parse(line: &[u8]) -> Self {
         serde_json::from_slice(line).unwrap_or_else(|_| Self {

@@ -125,6 +125,7 @@ impl Transcript {
         } else {
             output.say(&format!("the app does not start: {cause}"));
             output.say(&line.remedy);
+            line.backtrace().for_each(|text| output.app_line(text));
             self.release(output);
             let next = if self.watch { "save a file" } else { "reload the page" };
             output.say(&format!("{next} to try again; the page in the browser has the details"));

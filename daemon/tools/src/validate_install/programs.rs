@@ -20,7 +20,7 @@ pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
             wrong.push(format!("cannot find {name}"));
             continue;
         };
-        let version = version(&path.to_string_lossy(), "--version").unwrap_or_default();
+        let version = own_version(&path).unwrap_or_default();
         if version.split_whitespace().next_back() != Some(RELEASE) {
             wrong.push(format!("{} is \"{version}\" instead of {RELEASE}", path.display()));
         }
@@ -29,6 +29,12 @@ pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
         return Verdict::Ok(format!("release {RELEASE}"));
     }
     Verdict::Failed(format!("{}\nReinstall the package, or run make install again.", wrong.join("\n")))
+}
+
+/// Returns the last line of the output of `--version`: the first one of `passenger` is for deployment tools.
+fn own_version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    String::from_utf8_lossy(&output.stdout).lines().next_back().map(str::to_owned)
 }
 
 /// Checks that every user can read the loaders, since apps run as any user.
