@@ -9,10 +9,12 @@ use crate::exec::{needs_root, printed, tool, words};
 
 /// Types into a console on a new terminal, and prints what appears there.
 const CONSOLE: &str = r#"
-import os, pty, re, select, sys, time
+import os, pty, re, select, signal, sys, time
 
 pid, terminal = pty.fork()
 if pid == 0:
+    # A test that runs in the background ignores it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(sys.argv[1], sys.argv[1:])
 seen = b""
 

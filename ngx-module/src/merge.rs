@@ -143,8 +143,8 @@ fn warn_of_exposed_source(cf: &mut ConfContext<'_>, at: &str) -> Result<(), Stri
             Level::Warn,
             format_args!(
                 "passenger_enabled is on{at}, and the root {dir} contains the source of an application ({file}), which \
-                 visitors can download: let \"root\" be a directory of public files, such as {dir}/public, even if it is \
-                 empty",
+                 visitors can download: let \"root\" be a directory of public files, even if it is empty, such as \
+                 {dir}/public; noticed at the end of the block",
                 dir = dir.display()
             ),
         );

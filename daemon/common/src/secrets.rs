@@ -39,7 +39,10 @@ const FILE_WORDS: [&str; 4] = ["FILE", "DIR", "SOCK", "SOCKET"];
 /// Last word of names whose value is a document, such as `METEOR_SETTINGS`, which usually contains passwords.
 const DOCUMENT_WORD: &str = "SETTINGS";
 /// Parts of values that contain a secret, in lower case.
-const SECRET_VALUES: [&str; 6] = ["password=", "passwd=", "pwd=", "secret=", "token=", "private key"];
+const SECRET_VALUES: [&str; 8] =
+    ["password=", "passwd=", "pwd=", "secret=", "token=", "api_key=", "apikey=", "private key"];
+/// What stands between a name and its value in JSON, YAML and Ruby, in the order in which it is recognised.
+const ASSIGNMENTS: [&str; 9] = ["\" : ", "\" :", "\":", "\" => ", "\"=>", " => ", "=>", " = ", ": "];
 
 /// Returns the value of a variable as a person may see it: [`HIDDEN`] in place of a secret, without the login of an
 /// address, and cut when it is long.
@@ -94,8 +97,20 @@ fn words(name: &str) -> Vec<String> {
 }
 
 fn holds_secret(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    SECRET_VALUES.iter().any(|part| lower.contains(part))
+    // `"password": "x"`, `password: x` and `'password' => 'x'` are like `password=x`.
+    let mut text = value.to_ascii_lowercase().replace(['\\', '\''], "\"").replace("\"\"", "\"");
+    for assignment in ASSIGNMENTS {
+        text = text.replace(assignment, "=");
+    }
+    SECRET_VALUES.iter().any(|part| text.contains(part)) || value.split_whitespace().any(is_secret_flag)
+}
+
+/// Whether a word is a flag such as `--api-token`, whose value may be the next word.
+fn is_secret_flag(word: &str) -> bool {
+    let name = word.split('=').next().unwrap_or(word);
+    let is_secret =
+        |word: &String| is_secret_word(word) || SECRET_PARTS.iter().any(|part| word.contains(part));
+    name.starts_with("--") && words(name).iter().any(is_secret)
 }
 
 /// Hides the login in `scheme://user:password@host`, the usual form of a database's address.
@@ -105,6 +120,26 @@ fn without_login(value: &str) -> String {
         Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}"),
         None => value.to_owned(),
     }
+}
+
+/// Hides every login in a text, such as a backtrace: what stands between `://` and `@` in an address.
+pub fn without_logins(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        out.push_str(before);
+        out.push_str("://");
+        // An address ends here; `@` in a path is no login.
+        let end = after.find(|c: char| c.is_whitespace() || "/?#\"')".contains(c)).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(login) => {
+                out.push_str(HIDDEN);
+                &after[login..]
+            }
+            None => after,
+        };
+    }
+    out + rest
 }
 
 fn shortened(value: String) -> String {
@@ -151,6 +186,37 @@ mod tests {
         }
         assert_eq!(shown("DATABASE_URL", "pg://me:a@b@db:5432/x"), "pg://[hidden]@db:5432/x");
         assert_eq!(shown("PASSWORD_FILE", "s3cret"), HIDDEN, "not a path");
+        for value in [
+            r#"{"password": "s3cret"}"#,
+            r#"{\"db\":{\"token\":\"s3cret\"}}"#,
+            "password: s3cret",
+            "{'secret' => 's3cret'}",
+            "python3 server.py --api-token s3cret",
+            "serve --db-password=s3cret",
+        ] {
+            assert_eq!(shown("CONFIG", value), HIDDEN, "{value}");
+        }
+        for value in
+            ["serve --port 80", "serve -W ignore::X", "/opt/token:/bin", "tokens: 5 of 7", "{\"port\": 80}"]
+        {
+            assert_eq!(shown("CONFIG", value), value);
+        }
+    }
+
+    #[test]
+    fn logins_in_texts_are_hidden() {
+        for (text, expected) in [
+            (
+                "cannot connect to pg://u:s3cret@h/d, nor pg://x@y",
+                "cannot connect to pg://[hidden]@h/d, nor pg://[hidden]@y",
+            ),
+            ("file:///srv/node_modules/@scope/x", "file:///srv/node_modules/@scope/x"),
+            ("at a@b (http://h/p@q)", "at a@b (http://h/p@q)"),
+            ("no address", "no address"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_logins(text), expected);
+        }
     }
 
     #[test]

@@ -49,6 +49,11 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
         "resisting" => line(out, format_args!("  (resisting deployment error)")),
         _ => {}
     }
+    if let failed @ 1.. = group.failing_starts {
+        let times = if failed == 1 { "time" } else { "times" };
+        let doctor = format_args!("passenger-config doctor {}", group.app_root);
+        line(out, format_args!("  (cannot start, failed {failed} {times}: {doctor})"));
+    }
     match group.spawning {
         0 => {}
         1 => line(out, format_args!("  (spawning 1 new process...)")),

@@ -13,6 +13,7 @@ use tracing::error;
 use super::startup_trace::{StartupTrace, StepResult};
 use crate::app::route::Route;
 use common::link::{AppUser, ProcessRecord};
+use common::secrets;
 
 /// The kernel drops the descriptors of a message when this process has reached its descriptor limit.
 pub(crate) const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
@@ -92,7 +93,8 @@ impl SpawnFailure {
 
     /// Adds what the app reported and printed, and the diagnosis of everything.
     pub(crate) fn explained(mut self, details: String, output: String) -> Self {
-        (self.details, self.output) = (details, output);
+        self.summary = secrets::without_logins(&self.summary);
+        (self.details, self.output) = (secrets::without_logins(&details), secrets::without_logins(&output));
         let user = self.user.as_ref();
         self.diagnosis = Diagnosis::of(&FailedStart {
             kind: self.kind,

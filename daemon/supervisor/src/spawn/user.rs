@@ -208,9 +208,17 @@ pub(super) fn decide(
         check_reach(policy, gates, &account, &not_allowed, directory)?;
     }
     check_reach(&policy.router_alone(), &[], &account, &possible, directory)?;
+    let mut warnings = warnings(&account.name, &possible, directory)?;
+    if let (Why::NoSuchUser, Some(name)) = (why, wanted.user) {
+        let user = &account.name;
+        warnings.push(format!(
+            "the user \"{name}\" of passenger_user does not exist, so the app runs as \"{user}\": correct passenger_user, \
+             or create the user"
+        ));
+    }
     Ok(RunAs {
         user: AppUser { uid: account.uid.as_raw(), gid: gid.as_raw(), name: account.name.clone() },
-        warnings: warnings(&account.name, &possible, directory)?,
+        warnings,
         identity: Some(Identity { uid: account.uid, gid, groups }),
         account: Some(account),
         why,

@@ -93,7 +93,10 @@ fn known_app(pool: &Json, root: &Path, app_env: Option<&str>) -> Option<KnownApp
     let kind = kind(&text("app_type"))?;
     let mut settings = settings(group, "settings");
     drop_hidden(&mut settings);
-    Some(KnownApp { group: text("name"), kind, start_command: text("start_command"), settings })
+    let start_command = text("start_command");
+    // A command that the daemon does not show cannot be run.
+    let is_shown = !start_command.contains(HIDDEN);
+    is_shown.then(|| KnownApp { group: text("name"), kind, start_command, settings })
 }
 
 /// Parses a list of names and values.

@@ -21,7 +21,7 @@ pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
             continue;
         };
         let version = own_version(&path).unwrap_or_default();
-        if version.split_whitespace().next_back() != Some(RELEASE) {
+        if !version.split([' ', ',']).any(|word| word == RELEASE) {
             wrong.push(format!("{} is \"{version}\" instead of {RELEASE}", path.display()));
         }
     }

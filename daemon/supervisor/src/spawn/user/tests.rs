@@ -83,6 +83,9 @@ fn users_follow_the_table() {
     for (switching, directive, owner, expected, why) in table {
         let found = run_as(switching, directive, None, owner);
         assert_eq!((&*found.user.name, found.why), (expected, why), "{switching} {directive:?} {owner:?}");
+        let names_user =
+            found.warnings.iter().any(|warning| warning.contains("\"mallory\" of passenger_user"));
+        assert_eq!(names_user, why == Why::NoSuchUser, "{:?}", found.warnings);
     }
 }
 
