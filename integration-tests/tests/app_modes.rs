@@ -142,7 +142,7 @@ fn invalid_mode_changes_are_refused() {
         assert!(text.contains(reported), "{arguments:?}: {text}");
     };
     refuse(&["pause-app", "/no/such/app"], "no running app matches");
-    refuse(&["pause-app", "--name", "nobody"], "nobody: no app group has this name");
+    refuse(&["pause-app", "--name", "nobody"], "no app group has the name nobody");
     refuse(&["maintenance-app", &root(&setup), "--page", "/no/such/page"], "cannot read /no/such/page");
     let long = setup.test_dir.path("long.html");
     std::fs::write(&long, "x".repeat(65 * 1024)).unwrap();

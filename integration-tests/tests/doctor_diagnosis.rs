@@ -55,7 +55,7 @@ fn errors_in_the_code_are_diagnosed() {
             "require('no-such-package')",
             &[],
             "a package is missing: no-such-package",
-            "npm ci",
+            "npm install",
         ),
         broken(
             "app.js",

@@ -57,7 +57,7 @@ fn check(server: WebServer) {
     let mut site = Site::of(server);
     let pid = site.get("/pid");
     the_request_arrives_unchanged(&site);
-    a_client_cannot_choose_its_address(&site);
+    a_client_cannot_choose_address_or_host(&site);
     an_upload_arrives(&site);
     events_arrive_at_once(&site, "before");
     websocket_echoes(&site);
@@ -132,12 +132,12 @@ fn haproxy_names_the_client_by_the_proxy_protocol() {
     assert_eq!(addresses.last().map(|(_, value)| value.as_str()), Some("127.0.0.1"), "{headers:?}");
 }
 
-/// Each web server appends the address of its client, so that what the client sends is not believed.
-fn a_client_cannot_choose_its_address(site: &Site) {
+/// What a client sends about itself and the host is not believed.
+fn a_client_cannot_choose_address_or_host(site: &Site) {
     let mut client = Connection::from_address("127.0.0.9", site.front.port());
     client.send(format!(
         "GET /env HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\
-         Connection: close\r\n\r\n"
+         X-Forwarded-Host: other.example\r\nX-Forwarded-Port: 666\r\nConnection: close\r\n\r\n"
     ));
     let env = client.read_response().expect(200).json();
     let headers = headers_at_app(&env);
@@ -148,6 +148,13 @@ fn a_client_cannot_choose_its_address(site: &Site) {
     let addresses = all("x-forwarded-for");
     assert!(addresses.ends_with(", 127.0.0.9") || addresses == "127.0.0.9", "{addresses}");
     assert_eq!(all("x-forwarded-proto"), "http");
+    assert!(is_host(site, Some(&all("host"))), "{headers:?}");
+}
+
+/// Whether this is the site's host, possibly with the port of the web server.
+fn is_host(site: &Site, host: Option<&str>) -> bool {
+    let with_port = format!("{HOST}:{}", site.front.port());
+    host.is_some_and(|host| host == HOST || host == with_port)
 }
 
 /// The headers of a request as the application receives them, by lower-case name.
@@ -162,7 +169,7 @@ fn the_request_arrives_unchanged(site: &Site) {
     assert_eq!(env["url"], "/env?a=%2F&b=%20c");
     let headers = headers_at_app(&env);
     let value = |name: &str| headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str());
-    assert_eq!(value("host"), Some(HOST));
+    assert!(is_host(site, value("host")), "{headers:?}");
     assert_eq!(value("x-own"), Some("kept"));
     assert_eq!(value("x-forwarded-proto"), Some("http"));
     let missing =

@@ -39,8 +39,22 @@ fn what_strangers_claim_does_not_reach_the_app() {
 }
 
 #[test]
+fn without_forwarded_host_the_header_host_decides() {
+    let setup = OneGate::with(Language::Ruby, "", "trusted_proxies = [\"127.0.0.1\"]");
+    let answer = env(&setup, claims().header("X-Forwarded-Port", "666"));
+    assert_eq!(answer["HTTP_HOST"], "localhost");
+    for name in ["HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT"] {
+        assert!(answer[name].is_null(), "{name}: {}", answer[name]);
+    }
+}
+
+#[test]
 fn a_trusted_proxy_names_address_scheme_and_host() {
-    let setup = OneGate::with(Language::Ruby, "", "trusted_proxies = [\"127.0.0.0/8\", \"198.51.100.0/24\"]");
+    let setup = OneGate::with(
+        Language::Ruby,
+        "",
+        "trusted_proxies = [\"127.0.0.0/8\", \"198.51.100.0/24\"]\nforwarded_host = true",
+    );
     let answer = env(&setup, claims().header("Forwarded", "for=192.0.2.66"));
     assert_eq!(answer["REMOTE_ADDR"], "203.0.113.9");
     assert_eq!(answer["HTTPS"], "on");

@@ -90,6 +90,37 @@ fn requests_finish_when_the_gate_ends() {
 }
 
 #[test]
+fn idle_connections_do_not_delay_the_end() {
+    let setup = OneGate::of(Language::Python);
+    setup.app.write("public/a.txt", "a file");
+    let fresh = setup.gate.connect();
+    let mut after_file = setup.gate.connect();
+    after_file.send(Request::get("/a.txt").bytes("keep-alive"));
+    after_file.read_response().expect(200);
+    let began = std::time::Instant::now();
+    setup.gate.signal(Signal::SIGTERM);
+    let mut setup = setup;
+    setup.gate.await_end();
+    // Requests would have 30 seconds.
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+    drop(fresh);
+}
+
+#[test]
+fn idle_clients_of_files_give_their_places_away() {
+    let setup = OneGate::with(Language::Python, "", "max_connections = 16");
+    setup.app.write("public/a.txt", "a file");
+    let idle = |_| {
+        let mut client = setup.gate.connect();
+        client.send(Request::get("/a.txt").bytes("keep-alive"));
+        client.read_response().expect(200);
+        client
+    };
+    let _idle: Vec<_> = (0..16).map(idle).collect();
+    setup.gate.get("/pid").expect(200);
+}
+
+#[test]
 fn more_connections_than_places_wait_in_the_queue() {
     let setup = OneGate::with(Language::Python, "", "max_connections = 16");
     setup.app_pid();

@@ -8,10 +8,12 @@ out=${1:?usage: build.sh DIRECTORY [SUITE...]}
 shift
 nginx=${NGINX:-/usr/sbin/nginx}
 release=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# shellcheck disable=SC2034 # for package.sh
 architecture=$(dpkg --print-architecture)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
+# shellcheck source=/dev/null
 . packaging/deb/package.sh
 
 # Prints Debian's name for nginx's ABI; nothing if nginx is not a Debian package.

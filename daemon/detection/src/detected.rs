@@ -79,6 +79,9 @@ pub fn search(root: &Path) -> Result<Search, DetectError> {
         return Ok(Search { found: Some(Detected::of_command(&command)), rejected: Vec::new() });
     }
     if let Some(kind) = usual(root)? {
+        if let Some(found) = started_elsewhere(root, kind) {
+            return Ok(Search { found: Some(found), rejected: Vec::new() });
+        }
         return Ok(Search { found: Some(Detected::configured(kind)), rejected: Vec::new() });
     }
     let directory = Directory(root);
@@ -96,6 +99,9 @@ pub fn detect_file(root: &Path, kind: AppKind) -> Detected {
         AppKind::Node => node::find,
         AppKind::Ruby | AppKind::Meteor | AppKind::Generic => return Detected::configured(kind),
     };
+    if let Some(found) = started_elsewhere(root, kind) {
+        return found;
+    }
     let is_usual = kind.definition().startup_file.is_none_or(|usual| root.join(usual).exists());
     let found = (!is_usual).then(|| find(Directory(root), &mut Rejected::default())).flatten();
     found.filter(|found| found.kind == kind).unwrap_or_else(|| Detected::configured(kind))
@@ -109,6 +115,11 @@ pub fn exposed_source(public: &Path) -> Option<&'static str> {
     let directory = Directory(public);
     let is_there = |file: &&str| directory.has_file(file);
     OTHER.into_iter().find(is_there).or_else(|| python::FILES.into_iter().find(is_there))
+}
+
+/// Returns the file that starts a Node.js application whose usual file only exports it.
+fn started_elsewhere(root: &Path, kind: AppKind) -> Option<Detected> {
+    if kind == AppKind::Node { node::started_elsewhere(Directory(root)) } else { None }
 }
 
 /// Returns the first kind whose usual startup file exists.

@@ -229,6 +229,24 @@ fn nodejs_applications_are_found() {
             Some((Node, "server.js")),
         ),
         (
+            "express-generator",
+            &[
+                ("app.js", "module.exports = app"),
+                ("package.json", GENERATED),
+                ("bin/www", "server.listen(port)"),
+            ],
+            Some((Node, "bin/www")),
+        ),
+        (
+            "app.js that listens",
+            &[
+                ("app.js", "app.listen(port)"),
+                ("package.json", GENERATED),
+                ("bin/www", "server.listen(port)"),
+            ],
+            Some((Node, "app.js")),
+        ),
+        (
             "npm start in a Procfile",
             &[("Procfile", "web: npm start"), ("package.json", GENERATED), ("bin/www", EXPRESS)],
             Some((Node, "bin/www")),

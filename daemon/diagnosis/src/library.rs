@@ -23,7 +23,13 @@ pub(super) fn missing_library(start: &FailedStart) -> Option<Diagnosis> {
     let (what, remedy) = match start.kind {
         AppKind::Ruby => ("gem", format!("Install it: {}.", start.as_user("bundle install"))),
         AppKind::Python => ("Python module", python_remedy(start, name)),
-        _ => ("package", format!("Install it: {}.", start.as_user("npm ci"))),
+        _ => {
+            let install = start.as_user("npm install");
+            (
+                "package",
+                format!("Install it: {install}. If package.json does not name it: {install} {}.", word(name)),
+            )
+        }
     };
     let remedy = format!("{remedy}{}", own_libraries(start));
     Some(Diagnosis::new(Code::MissingLibrary, format!("a {what} is missing: {name}"), remedy))

@@ -69,6 +69,14 @@ pub(super) fn missing_interpreter(start: &FailedStart) -> Option<Diagnosis> {
 pub(super) fn missing_startup_file(start: &FailedStart) -> Option<Diagnosis> {
     let file = between(&start.summary, "the startup file ", " does not exist")?;
     let default = start.kind.definition().startup_file.unwrap_or_default();
+    if !file.ends_with(default) {
+        return Some(Diagnosis::new(
+            Code::MissingStartupFile,
+            format!("the startup file is missing: {file}"),
+            "It was there when the app was found, or is configured: restore it, or check whether the last deployment is \
+             complete.",
+        ));
+    }
     Some(Diagnosis::new(
         Code::MissingStartupFile,
         format!("the startup file is missing: {file}"),

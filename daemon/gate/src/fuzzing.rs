@@ -49,5 +49,5 @@ fn frame_of(head: &crate::request::Head) -> Option<Vec<u8>> {
     let app = AppRef { group: b"/app", root: b"/app", kind: AppKind::Ruby, start_command: b"" };
     let to = Destination { app, settings: &settings, base_uri: "", public: b"/app/public" };
     let peer = Peer { address: Some(([192, 0, 2, 1], 4711).into()), https: false };
-    frame(head, &forwarded::client(peer, head, &[]), to).ok()
+    frame(head, &forwarded::client(peer, head, &[], false), to).ok()
 }

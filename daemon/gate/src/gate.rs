@@ -15,6 +15,8 @@ use crate::sites::Sites;
 pub(crate) struct Configuration {
     pub(crate) sites: Arc<Sites>,
     pub(crate) trusted_proxies: Vec<TrustedNetwork>,
+    /// Whether they name the host.
+    pub(crate) forwarded_host: bool,
     /// Whether each connection begins with a PROXY header.
     pub(crate) proxy_protocol: bool,
 }

@@ -100,7 +100,7 @@ fn notify(states: &[NotifyState<'_>]) {
 
 fn configuration(options: &Options, sites: Arc<Sites>) -> Configuration {
     let (trusted_proxies, proxy_protocol) = (options.trusted_proxies.clone(), options.proxy_protocol);
-    Configuration { sites, trusted_proxies, proxy_protocol }
+    Configuration { sites, trusted_proxies, forwarded_host: options.forwarded_host, proxy_protocol }
 }
 
 /// Reads the configuration again. One with errors changes nothing.

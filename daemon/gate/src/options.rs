@@ -16,6 +16,7 @@ pub(crate) struct Options {
     /// Where clients connect; empty for the sockets of systemd, or the default.
     pub(crate) listen: Vec<Listen>,
     pub(crate) trusted_proxies: Vec<TrustedNetwork>,
+    pub(crate) forwarded_host: bool,
     pub(crate) proxy_protocol: bool,
     pub(crate) max_connections: Option<u32>,
     pub(crate) apps: Vec<GateApp>,
@@ -69,6 +70,7 @@ impl Options {
             identity: identity(arguments, &listen),
             listen,
             trusted_proxies: file.gate.trusted_proxies,
+            forwarded_host: file.gate.forwarded_host,
             proxy_protocol: file.gate.proxy_protocol,
             max_connections: file.gate.max_connections,
             apps,

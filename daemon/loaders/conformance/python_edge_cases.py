@@ -70,8 +70,8 @@ import other
             ("my-app.py", {}, "passenger_wsgi"),
             ("os.py", {}, "passenger_wsgi"),
         ):
-            files = {**files, "other.py": f"import {module}", name: importing}
-            loader = self.process(self.command, name, None, self.env, files)
+            all_files = {**files, "other.py": f"import {module}", name: importing}
+            loader = self.process(self.command, name, None, self.env, all_files)
             self.addCleanup(loader.close)
             self.assertEqual(loader.report, self.ready, loader.log())
             self.assertEqual((Path(loader.dir.name) / "loaded").read_text(), module + "\n", name)
@@ -172,6 +172,9 @@ async def application(scope, receive, send):
     def test_an_app_that_ends_itself_in_its_startup_is_told(self):
         loader = self.start("import sys\nasync def application(scope, receive, send):\n    sys.exit(7)\n")
         self.assertRegex(loader.report, r"^error the app ended itself while it was loaded \(exit status 7\)")
+        self.assertEqual(loader.wait(), 1)
+        loader = self.start("import sys\nsys.exit('the variable X is missing')\n")
+        self.assertRegex(loader.report, r"^error the app ended itself while it was loaded \(the variable X is missing\)")
         self.assertEqual(loader.wait(), 1)
 
     def test_a_failure_at_the_end_is_told_with_its_traceback(self):

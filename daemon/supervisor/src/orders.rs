@@ -239,14 +239,16 @@ impl Supervisor {
 impl Supervisor {
     fn check_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
         match self.starts.precheck(&spec) {
-            Ok(precheck) => self.check(Question::App(precheck), PendingAction::Spawn(ticket, spec)),
+            Ok(precheck) => self.check(Question::App(Box::new(precheck)), PendingAction::Spawn(ticket, spec)),
             Err(why) => self.reply([Reply::not_spawned(ticket, &spec.group, why)]),
         }
     }
 
     fn check_before_fork(&mut self, ticket: Ticket, order: ForkOrder) {
         match self.starts.precheck_fork(&order, &mut self.processes) {
-            Some(precheck) => self.check(Question::App(precheck), PendingAction::Fork(ticket, order)),
+            Some(precheck) => {
+                self.check(Question::App(Box::new(precheck)), PendingAction::Fork(ticket, order))
+            }
             None => self.fork(ticket, order, None),
         }
     }

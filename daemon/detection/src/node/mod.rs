@@ -45,6 +45,19 @@ pub(crate) fn find(directory: Directory<'_>, rejected: &mut Rejected) -> Option<
         .or_else(|| by_script(&package, &start, rejected))
 }
 
+/// Returns the file of `scripts.start` where `app.js` does not listen and that file does, as express-generator makes them.
+pub(crate) fn started_elsewhere(directory: Directory<'_>) -> Option<Detected> {
+    let usual = AppKind::Node.definition().startup_file?;
+    let mut ignored = Rejected::default();
+    if !directory.has_file(usual) || listens(directory, usual, &mut ignored) {
+        return None;
+    }
+    let package = Package::read(directory, &mut ignored)?;
+    let Start::File(file) = start_of(package.start.as_deref()?) else { return None };
+    let file = existing(directory, file).filter(|file| file != usual)?;
+    listens(directory, &file, &mut ignored).then(|| Detected::with_file(AppKind::Node, &file, SCRIPT))
+}
+
 /// Returns the file that `node FILE` would run, if it is in the directory.
 pub(crate) fn existing(directory: Directory<'_>, file: &str) -> Option<String> {
     let file = path_inside(file)?;

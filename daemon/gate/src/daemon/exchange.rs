@@ -211,7 +211,7 @@ async fn send_body<B: RequestBody>(
             return Err(BodyError::Refused(Refused::bad("the body is shorter than announced")));
         }
         put_body_frame(&part, is_last, &mut frame);
-        if stream.write_all(&frame).await.is_err() {
+        if stream.write_patiently(&frame).await.is_err() {
             return Ok(false);
         }
         frame.clear();

@@ -74,6 +74,10 @@ async fn serve_streams(gate: &Arc<Gate>, stream: Prefixed, peer: Peer) -> Result
                     drop(permit);
                 });
             }
+            () = gate.idle_unwanted(), if is_idle && !is_ending => {
+                is_ending = true;
+                connection.graceful_shutdown();
+            }
             () = gate.closing(), if !is_ending => {
                 is_ending = true;
                 connection.graceful_shutdown();

@@ -2,12 +2,14 @@
 //! at the same time.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection of a client, or to the daemon.
@@ -45,14 +47,42 @@ impl Stream {
 
     /// Waits until there is something to read, or the peer has closed the connection.
     pub(crate) async fn readable(&self) -> io::Result<()> {
+        loop {
+            match self {
+                Self::Tcp(stream) => stream.readable().await?,
+                Self::Unix(stream) => stream.readable().await?,
+            }
+            // tokio also returns for what was read already, until an attempt finds nothing.
+            match self.peek() {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other.map(|_| ()),
+            }
+        }
+    }
+
+    fn peek(&self) -> io::Result<usize> {
+        let descriptor = match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        };
+        let peek = || recv(descriptor, &mut [0], MsgFlags::MSG_PEEK).map_err(io::Error::from);
         match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, peek),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, peek),
         }
     }
 
     /// Writes all bytes, unless the peer takes none for a minute.
-    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes, Some(WRITE_TIMEOUT)).await
+    }
+
+    /// Writes all bytes, however long the peer takes: an application may read a body late.
+    pub(crate) async fn write_patiently(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes, None).await
+    }
+
+    async fn write(&self, mut bytes: &[u8], limit: Option<Duration>) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = match self {
                 Self::Tcp(stream) => stream.try_write(bytes),
@@ -68,9 +98,12 @@ impl Stream {
                             Self::Unix(stream) => stream.writable().await,
                         }
                     };
-                    tokio::time::timeout(WRITE_TIMEOUT, writable)
-                        .await
-                        .map_err(|_| io::ErrorKind::TimedOut)??;
+                    match limit {
+                        Some(limit) => tokio::time::timeout(limit, writable)
+                            .await
+                            .map_err(|_| io::ErrorKind::TimedOut)??,
+                        None => writable.await?,
+                    }
                 }
                 Err(err) => return Err(err),
             }
@@ -82,8 +115,8 @@ impl Stream {
     pub(crate) fn shut_down(&self) {
         let how = nix::sys::socket::Shutdown::Write;
         let descriptor = match self {
-            Self::Tcp(stream) => std::os::fd::AsRawFd::as_raw_fd(stream),
-            Self::Unix(stream) => std::os::fd::AsRawFd::as_raw_fd(stream),
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
         };
         // The peer may have closed it.
         let _closed = nix::sys::socket::shutdown(descriptor, how);
@@ -116,5 +149,39 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_may_take_a_body_late() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (ours, body) = (Stream::Unix(ours), vec![b'x'; 4 << 20]);
+        let late = async {
+            tokio::time::sleep(2 * WRITE_TIMEOUT).await;
+            let mut received = vec![0; 4 << 20];
+            theirs.read_exact(&mut received).await.map(|_| ())
+        };
+        let (sent, received) = tokio::join!(ours.write_patiently(&body), late);
+        assert!(sent.is_ok() && received.is_ok(), "{sent:?} {received:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_is_not_readable() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::Unix(ours);
+        tokio::io::AsyncWriteExt::write_all(&mut theirs, b"request").await.unwrap();
+        ours.readable().await.unwrap();
+        let mut buffer = BytesMut::with_capacity(64);
+        assert_eq!(ours.read(&mut buffer).await.unwrap(), 7);
+        let again = tokio::time::timeout(Duration::from_secs(1), ours.readable()).await;
+        assert!(again.is_err(), "nothing more was sent");
+        drop(theirs);
+        ours.readable().await.unwrap();
     }
 }

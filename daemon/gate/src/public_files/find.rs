@@ -89,6 +89,8 @@ fn open(path: &Path) -> io::Result<Option<PublicFile>> {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => return Ok(None),
         Err(err) if is_missing(&err) => return Ok(None),
+        // Where the application's directory itself is closed, the search for the application says so.
+        Err(err) if err.kind() == ErrorKind::PermissionDenied => return Ok(None),
         Err(err) => return Err(err),
     }
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;

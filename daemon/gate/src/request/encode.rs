@@ -115,8 +115,11 @@ fn put_client(head: &Head, client: &Client, kind: AppKind, out: &mut Vec<u8>) {
         |name: &[u8]| !kind.has_sessions() && client.https && name.eq_ignore_ascii_case(b"x-forwarded-proto");
     // A proxy that writes the other headers may pass on its client's `Forwarded` unchecked.
     let is_unchecked = |name: &[u8]| client.used_x_headers && name.eq_ignore_ascii_case(b"forwarded");
+    const HOST: [&[u8]; 2] = [b"x-forwarded-host", b"x-forwarded-port"];
+    let is_host =
+        |name: &[u8]| !client.takes_host && HOST.iter().any(|of_host| of_host.eq_ignore_ascii_case(name));
     for (name, value) in head.headers.iter().filter(|(name, _)| is_of_proxy(name)) {
-        if !is_told_by_daemon(name) && !is_unchecked(name) {
+        if !is_told_by_daemon(name) && !is_unchecked(name) && !is_host(name) {
             pairs::put(out, name, value);
         }
     }

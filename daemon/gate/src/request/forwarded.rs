@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) is_trusted: bool,
     /// They are in `X-Forwarded-*`, not in `Forwarded`.
     pub(crate) used_x_headers: bool,
+    /// The peer names the host that the client asked for (`forwarded_host`).
+    pub(crate) takes_host: bool,
     /// The headers of the peer were not believed.
     pub(crate) ignored: bool,
 }
@@ -38,13 +40,22 @@ pub(crate) fn is_trusted(trusted: &[TrustedNetwork], address: Option<IpAddr>) ->
     trusted.iter().any(|network| network.contains(address))
 }
 
-/// Determines the client of a request.
-pub(crate) fn client(peer: Peer, head: &Head, trusted: &[TrustedNetwork]) -> Client {
+/// Determines the client of a request. `takes_host`: a trusted proxy may name the host.
+pub(crate) fn client(peer: Peer, head: &Head, trusted: &[TrustedNetwork], takes_host: bool) -> Client {
     let ip = peer.address.map(|address| address.ip().to_canonical());
     let port = peer.address.map_or(0, |address| address.port());
     let (https, host) = (peer.https, None);
-    let mut client =
-        Client { address: ip, port, https, host, is_trusted: false, used_x_headers: false, ignored: false };
+    let (is_trusted_peer, used_x_headers, ignored) = (false, false, false);
+    let mut client = Client {
+        address: ip,
+        port,
+        https,
+        host,
+        is_trusted: is_trusted_peer,
+        used_x_headers,
+        takes_host,
+        ignored,
+    };
     if !is_trusted(trusted, ip) {
         client.ignored = values(&head.headers, "x-forwarded-proto").next().is_some();
         return client;
@@ -58,6 +69,8 @@ pub(crate) fn client(peer: Peer, head: &Head, trusted: &[TrustedNetwork]) -> Cli
     } else {
         from_forwarded(head, trusted, &mut client);
     }
+    // A proxy that keeps `Host` may pass on what its client sends in these headers.
+    client.host = client.host.filter(|_| takes_host);
     client
 }
 

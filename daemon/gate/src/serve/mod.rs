@@ -38,7 +38,7 @@ pub(crate) async fn serve<B: RequestBody, R: Responder>(
     responder: &mut R,
 ) -> Served {
     let configuration = gate.configuration();
-    let client = forwarded::client(peer, head, &configuration.trusted_proxies);
+    let client = forwarded::client(peer, head, &configuration.trusted_proxies, configuration.forwarded_host);
     if client.ignored && gate.warns_of_proxy() {
         let name = client.address.map_or_else(|| "a unix socket".to_owned(), |address| address.to_string());
         warn!(

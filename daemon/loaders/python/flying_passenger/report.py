@@ -67,7 +67,9 @@ class Report:
         except LoadFailure as failure:
             self._fail(str(failure), failure.details)
         except SystemExit as exit_:
-            self._fail(f"the app ended itself while it was loaded (exit status {exit_.code})", traceback.format_exc())
+            code = exit_.code
+            why = f"exit status {int(code or 0)}" if code is None or isinstance(code, int) else str(code)
+            self._fail(f"the app ended itself while it was loaded ({why})", traceback.format_exc())
         except BaseException as error:
             summary = f"the app failed while it was loaded: {type(error).__name__}: {error}"
             self._fail(summary, traceback.format_exc())

@@ -134,7 +134,8 @@ pub(super) fn spawn_error(router: &RouterState, caller: Caller, id: &str) -> Res
 /// Returns the group with this name, if the caller may change it.
 pub(super) fn group(router: &RouterState, caller: Caller, name: &str) -> Result<GroupId, Response> {
     let found = router.routes.groups().into_iter().find(|(found, _)| found == name);
-    let (_, group) = found.ok_or_else(|| Response::error(404, "no app group has this name"))?;
+    let (_, group) =
+        found.ok_or_else(|| Response::error(404, format_args!("no app group has the name {name}")))?;
     if caller.may_change_group(router, group) {
         Ok(group)
     } else {

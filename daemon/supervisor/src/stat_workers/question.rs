@@ -20,7 +20,7 @@ pub(crate) enum Question {
     /// No check: removes a watch that a check of restart files has added.
     Unwatch(i32),
     /// Whether an app is at its configured path, and which user it runs as.
-    App(Precheck),
+    App(Box<Precheck>),
     /// Whether nginx's default user and group can be used.
     Users(UserOptions, Policy),
 }

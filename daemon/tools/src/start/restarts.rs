@@ -85,7 +85,7 @@ impl Causes {
             let times = self.by_file.entry(path.clone()).or_default();
             times.retain(is_recent);
             times.push(now);
-            if times.len() <= MAX_RESTARTS {
+            if times.len() <= MAX_RESTARTS || is_source(path) {
                 return true;
             }
             notes.push(loop_note(path));
@@ -94,6 +94,13 @@ impl Causes {
         });
         (kept.collect(), notes)
     }
+}
+
+/// Whether people edit such files: one that is saved often is no loop.
+fn is_source(path: &Path) -> bool {
+    const ENDINGS: [&str; 12] =
+        ["cjs", "css", "erb", "html", "js", "jsx", "mjs", "py", "rb", "ru", "ts", "tsx"];
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 fn loop_note(path: &Path) -> String {
@@ -130,8 +137,10 @@ mod tests {
         let mut causes = Causes::default();
         let start = Instant::now();
         for round in 0..20 {
-            let now = start + WINDOW / 5 * round;
+            let now = start + Duration::from_secs(round);
             assert_eq!(causes.without_loops(vec!["/app/app.py".into()], now).1, [""; 0]);
+            let now = start + WINDOW / 5 * round as u32;
+            assert_eq!(causes.without_loops(vec!["/app/data.json".into()], now).1, [""; 0]);
         }
     }
 }

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::{GateApp, read_list};
 use crate::config::error::{ConfigError, ConfigErrors};
 use crate::config::file::flag_text;
+use crate::config::similar::suggestion;
 use crate::config::value_type::{TomlType, parse};
 
 /// The name of the tables.
@@ -93,9 +94,8 @@ fn read_key(app: &mut GateApp, name: &str, value: &DeValue<'_>) -> Result<(), Co
 }
 
 fn unknown(name: &str) -> ConfigError {
-    let known: Vec<_> = app_keys().collect();
-    let known = known.join(", ");
-    ConfigError::new("", format!("unknown option \"{name}\" in [[apps]]; the options are {known}"))
+    let hint = suggestion(name, app_keys(), "the options are");
+    ConfigError::new("", format!("unknown option \"{name}\" in [[apps]]{hint}"))
 }
 
 fn setting_value(setting: &'static Setting, value: &DeValue<'_>) -> Result<Value, ConfigError> {

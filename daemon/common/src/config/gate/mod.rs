@@ -13,6 +13,7 @@ use toml::de::DeValue;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::file;
+use super::similar::suggestion;
 use crate::log::{LogFormat, LogLevel};
 pub(super) use apps::{APPS, read_app};
 pub use apps::{app_keys, parse_setting};
@@ -22,7 +23,8 @@ pub use listen::{Listen, TrustedNetwork};
 pub(super) const GATE: &str = "gate";
 
 /// The keys of `[gate]`.
-pub const GATE_KEYS: [&str; 4] = ["listen", "trusted_proxies", "proxy_protocol", "max_connections"];
+pub const GATE_KEYS: [&str; 5] =
+    ["listen", "trusted_proxies", "forwarded_host", "proxy_protocol", "max_connections"];
 
 /// The table `[gate]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Gate {
     pub listen: Vec<Listen>,
     /// The proxies whose `X-Forwarded-*` and PROXY headers are believed.
     pub trusted_proxies: Vec<TrustedNetwork>,
+    /// Whether their `X-Forwarded-Host` and `X-Forwarded-Port` replace `Host`.
+    pub forwarded_host: bool,
     /// Whether each connection begins with a PROXY header.
     pub proxy_protocol: bool,
     /// Maximum number of connections of clients; `None` for as many as the descriptors allow.
@@ -107,6 +111,13 @@ pub fn read_gate_file(path: &Path, euid: Uid) -> Result<GateFile, Vec<ConfigErro
     errors.unless_any(read)
 }
 
+fn switch(name: &'static str, value: &DeValue<'_>) -> Result<bool, ConfigError> {
+    match value {
+        DeValue::Boolean(on) => Ok(*on),
+        _ => Err(ConfigError::new(name, "must be true or false, without quotes")),
+    }
+}
+
 /// Reads the table `[gate]`. `line` names the line of a position in the file.
 pub(super) fn read_gate(
     value: &DeValue<'_>,
@@ -127,17 +138,12 @@ pub(super) fn read_gate(
             "trusted_proxies" => {
                 read_list(name, value, TrustedNetwork::parse).map(|all| gate.trusted_proxies = all)
             }
-            "proxy_protocol" => match value {
-                DeValue::Boolean(on) => {
-                    gate.proxy_protocol = *on;
-                    Ok(())
-                }
-                _ => Err(ConfigError::new("proxy_protocol", "must be true or false, without quotes")),
-            },
+            "forwarded_host" => switch("forwarded_host", value).map(|on| gate.forwarded_host = on),
+            "proxy_protocol" => switch("proxy_protocol", value).map(|on| gate.proxy_protocol = on),
             "max_connections" => max_connections(value).map(|most| gate.max_connections = Some(most)),
             _ => {
-                let known = GATE_KEYS.join(", ");
-                let message = format!("unknown option \"{name}\" in [gate]; the options are {known}");
+                let hint = suggestion(name, GATE_KEYS.into_iter(), "the options are");
+                let message = format!("unknown option \"{name}\" in [gate]{hint}");
                 Err(ConfigError::new("", message))
             }
         };

@@ -76,7 +76,7 @@ fn each_error_has_its_line_and_the_usual_form() {
         "x, line 8: invalid value \"x\" in \"load_balancing\": must be one of",
         "x, line 9: invalid value \"blog\" in \"path\": must be the path of a URI",
         "x, line 10: invalid value \"a b\" in \"hosts\": must be the name of a host",
-        "x, line 11: unknown option \"rooot\" in [[apps]]; the options are hosts, path, root, ",
+        "x, line 11: unknown option \"rooot\" in [[apps]]; did you mean \"root\"?",
         "x, line 12: invalid value \"cobol\" in \"app_type\": must be one of \"ruby\"",
         "x, line 13: root: is required in [[apps]]",
     ] {
