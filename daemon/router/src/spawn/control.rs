@@ -17,7 +17,12 @@ use common::link::{Order, StopHow};
 impl ProcessControl for Spawner {
     fn start(&self, slot: Slot, route: Rc<Route>) {
         if self.may_log(&route.name, &self.starts) {
-            info!(app_name = route.name, "app {}: starting a process", route.name);
+            info!(
+                event = "process_starting",
+                app_name = route.name,
+                "app {}: starting a process",
+                route.name
+            );
         }
         let until = Instant::now() + route.settings.router.start_timeout;
         if route.settings.is_smart(route.kind) {

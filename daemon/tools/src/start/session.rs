@@ -127,7 +127,7 @@ impl Session<'_> {
     }
 
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        if self.is_up && !self.transcript.is_holding() {
+        if self.is_up && !self.transcript.is_holding() && !self.transcript.is_pending() {
             return self.events.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected);
         }
         self.events.receiver.recv_timeout(POLL_INTERVAL)

@@ -9,6 +9,10 @@ use crate::private::log_line::LogLine;
 
 /// How long the first lines of a process are held; longer starts are shown as they happen.
 const HOLD: Duration = Duration::from_secs(2);
+/// A start that takes longer is mentioned.
+const SLOW: Duration = Duration::from_secs(10);
+const IS_SLOW: &str =
+    "the app is not ready after 10 s: it still loads, or does not listen on the port in the variable PORT";
 /// More lines than this are not held.
 const MAX_HELD: usize = 500;
 /// What precedes the cause in a message without a field for it.
@@ -32,6 +36,8 @@ pub(super) struct Transcript {
     interpreter: String,
     /// The last start or restart.
     started: Instant,
+    /// When a process was started whose readiness or failure is not known; `None` once its duration was mentioned.
+    pending_since: Option<Instant>,
 }
 
 impl Transcript {
@@ -44,6 +50,7 @@ impl Transcript {
             failure: None,
             interpreter: String::new(),
             started: Instant::now(),
+            pending_since: None,
         }
     }
 
@@ -59,10 +66,19 @@ impl Transcript {
         !self.held.is_empty() && self.failure.is_none()
     }
 
+    /// Whether `tick` has something to do later.
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending_since.is_some()
+    }
+
     /// Shows lines that were held long enough.
     pub(super) fn tick(&mut self, output: &mut Output) {
         if self.is_holding() && self.held_since.is_some_and(|since| since.elapsed() > HOLD) {
             self.release(output);
+        }
+        if self.pending_since.is_some_and(|since| since.elapsed() > SLOW) {
+            self.pending_since = None;
+            output.say(IS_SLOW);
         }
     }
 
@@ -76,6 +92,7 @@ impl Transcript {
         }
         match line.event.as_str() {
             "process_ready" => {
+                self.pending_since = None;
                 self.release(output);
                 self.failure = None;
                 self.ready.extend(line.detail.parse::<i32>());
@@ -83,6 +100,7 @@ impl Transcript {
                 let program = program(&line.detail);
                 output.say(&format!("process {}{program} is ready, after {seconds:.1} s", line.detail));
             }
+            "process_starting" => self.pending_since = Some(Instant::now()),
             "process_entry" => self.runs(&line.detail, output),
             "start_failed" => self.start_failed(line, output),
             // The page in the browser shows why.
@@ -119,6 +137,7 @@ impl Transcript {
     }
 
     fn start_failed(&mut self, line: &LogLine, output: &mut Output) {
+        self.pending_since = None;
         let cause = if line.cause.is_empty() { cause(&line.message) } else { line.cause.clone() };
         if self.failure.as_ref() == Some(&cause) {
             self.held.clear();
@@ -196,6 +215,24 @@ mod tests {
             }
         }
         fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_start_that_takes_long_is_mentioned_once() {
+        let dir = TempDir::new("fp-transcript-slow").unwrap();
+        let path = dir.join("log");
+        let mut output = Output::new(Some(&path), false).unwrap();
+        let mut transcript = Transcript::new(true);
+        transcript.line(&event("process_starting", "", ""), &mut output);
+        transcript.tick(&mut output);
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), transcript.is_pending()), ("", true));
+        transcript.pending_since = Instant::now().checked_sub(2 * SLOW);
+        transcript.tick(&mut output);
+        transcript.tick(&mut output);
+        assert_eq!(fs::read_to_string(&path).unwrap().matches(IS_SLOW).count(), 1);
+        transcript.line(&event("process_starting", "", ""), &mut output);
+        transcript.line(&event("process_ready", "7", ""), &mut output);
+        assert!(!transcript.is_pending());
     }
 
     #[test]
