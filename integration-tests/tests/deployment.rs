@@ -122,6 +122,21 @@ fn restart_app_follows_the_directive_unless_overridden() {
 }
 
 #[test]
+fn waiting_for_a_restart_starts_an_app_that_has_no_process() {
+    let setup = OneApp::app("", |app| app.ruby(BROKEN));
+    setup.test_dir.expect_log_line("could not be started");
+    setup.test_dir.expect_log_line("fails again");
+    setup.nginx.get("/").expect(500);
+    let output = restart(&setup, &["--wait"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(printed(&output).contains("passenger-config spawn-error "), "{output:?}");
+    setup.app.write("config.ru", "run ->(_) { [200, {}, ['it starts']] }");
+    let output = restart(&setup, &["--wait"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(sorted(&setup.daemon).len(), 1, "without a request");
+}
+
+#[test]
 fn waiting_for_a_restart_reports_its_outcome() {
     let setup = two_processes(Language::Ruby, "");
     let before = sorted(&setup.daemon);

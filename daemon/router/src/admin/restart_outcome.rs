@@ -5,9 +5,26 @@ use serde_json::{Value, json};
 use crate::dispatch::Dispatcher;
 use crate::pool::{Deployment, GroupId};
 
-/// Waits until the restart that created this version of the group has finished; returns its outcome.
+/// The outcome of a restart after which the required processes serve.
+const DONE: &str = "done";
+
+/// Waits until the restart that created this version of the group has finished; returns its outcome. Where no process of
+/// the group is left, one is started, so that the outcome says whether the version starts.
 pub(super) async fn wait(dispatcher: &Dispatcher, group: GroupId, generation: u64) -> Value {
-    dispatcher.wait_for(|dispatcher| outcome(dispatcher, group, generation)).await
+    let finished = || dispatcher.wait_for(|dispatcher| outcome(dispatcher, group, generation));
+    let first = finished().await;
+    if first["outcome"] == DONE && starts_one(dispatcher, group) { finished().await } else { first }
+}
+
+/// Starts a process if the group has none; returns whether one is starting, for which there may be no room.
+fn starts_one(dispatcher: &Dispatcher, id: GroupId) -> bool {
+    dispatcher.update(|pool, now| {
+        if pool.group(id).capacity_used() > 0 {
+            return false;
+        }
+        pool.keep_running(id, now);
+        pool.group(id).starting > 0
+    })
 }
 
 fn outcome(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Value> {
@@ -26,6 +43,6 @@ fn outcome(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Valu
         }
         // No process of an older version is left, and the required processes serve.
         let is_done = pool.outdated(id) == 0 && group.starting == 0 && !group.is_below_minimum();
-        is_done.then(|| json!({ "outcome": "done" }))
+        is_done.then(|| json!({ "outcome": DONE }))
     })
 }
