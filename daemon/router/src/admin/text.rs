@@ -51,8 +51,8 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
     }
     if let failed @ 1.. = group.failing_starts {
         let times = if failed == 1 { "time" } else { "times" };
-        let doctor = format_args!("passenger-config doctor {}", group.app_root);
-        line(out, format_args!("  (cannot start, failed {failed} {times}: {doctor})"));
+        let root = &group.app_root;
+        line(out, format_args!("  (cannot start, failed {failed} {times}: passenger-config doctor {root})"));
     }
     match group.spawning {
         0 => {}
