@@ -1,12 +1,15 @@
 //! The gate: requests, bodies, streams and WebSockets reach applications through it as through nginx.
 
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 
 use test_support::{
     App, Connection, Daemon, Exclusive, Gate, Language, Memory, Request, TestDir, eventually,
-    for_each_language, sha256_of_upload, upload_file,
+    for_each_language, is_root, sha256_of_upload, skipped, upload_file,
 };
 
 /// A gate with one app. The fields are in the order in which they are dropped.
@@ -268,4 +271,29 @@ fn the_daemon_checks_the_gates_tables() {
     let output = other.daemon().configured(&bad).flag("check-config").output();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(reported.contains("invalid value \"cobol\" in \"app_type\": must be one of"), "{reported}");
+}
+
+/// Debian creates home directories with this mode. As root, the gate of a test runs as www-data.
+#[test]
+fn a_closed_directory_is_named_and_a_closed_public_one_hides_its_files() {
+    if !is_root() {
+        return skipped(
+            "a_closed_directory_is_named_and_a_closed_public_one_hides_its_files",
+            "it needs a gate of another user",
+        );
+    }
+    let test_dir = TestDir::new();
+    let close = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let _daemon = test_dir.daemon().start();
+    let home = test_dir.app("home/shop").standard(Language::Ruby);
+    close(&test_dir.path("home"), 0o700);
+    let gate = test_dir.gate().app(home.dir(), "").start();
+    gate.get("/").expect(500);
+    gate.logs_eventually(&format!("chmod o+x {}", test_dir.path("home").display()));
+    close(&test_dir.path("home"), 0o755);
+    let app = test_dir.app("app").standard(Language::Ruby).file("public/a.txt", "a file");
+    close(&app.path("public"), 0o700);
+    let gate = test_dir.gate().app(app.dir(), "").start();
+    assert_eq!(gate.get("/").expect(200).text(), "hello from ruby\n");
+    close(&app.path("public"), 0o755);
 }

@@ -124,7 +124,7 @@ impl Responder for H1Responder<'_> {
     }
 
     async fn head(&mut self, head: ResponseHead, body: ResponseBody) -> io::Result<()> {
-        // A client that was not told to continue may or may not send the body.
+        // Without a 100 the client may or may not send the body.
         self.keep_alive &= !self.expects_continue;
         self.put_status(&head);
         let has = |wanted: &str| head.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(wanted.as_bytes()));

@@ -178,7 +178,7 @@ mod tests {
             settings: None,
             processes: vec![process],
         };
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             max_pool_size: 6,
             capacity_used: 1,
             groups: vec![group],
@@ -204,6 +204,9 @@ Requests in top-level queue : 0
         let verbose =
             expected.replace(last_used, &format!("{last_used}    URL     : http://127.0.0.1:5000\n"));
         assert_eq!(render(&snapshot, false, true), verbose);
+        snapshot.groups[0].failing_starts = 2;
+        let failing = "  App root: /webapps/foo\n  (cannot start, failed 2 times: passenger-config doctor /webapps/foo)\n";
+        assert_eq!(render(&snapshot, false, false), expected.replace("  App root: /webapps/foo\n", failing));
     }
 
     #[test]

@@ -53,8 +53,8 @@ struct Watch {
 pub(crate) struct Changed {
     /// Directories whose restart files have changed.
     pub(crate) dirs: BTreeSet<PathBuf>,
-    /// Directories that have been made, removed or replaced. The router, which may name any directory, is told only if
-    /// there are restart files in them.
+    /// Directories that have been made, removed or replaced. The router, which may name any directory, gets a
+    /// notice only if there are restart files in them.
     pub(crate) replaced: BTreeSet<PathBuf>,
     /// Watches that are to be removed.
     pub(crate) unwanted: Vec<i32>,

@@ -16,7 +16,7 @@ const VARIABLE: usize = 96;
 pub(crate) enum PendingAction {
     /// The restart files are reported to the router.
     Restart(Ticket, PathBuf),
-    /// The router is told to check the restart files, if there are any.
+    /// The router gets a notice to check the restart files, if there are any.
     Recheck(PathBuf),
     /// Nothing: a watch is no longer needed.
     Unwatch,

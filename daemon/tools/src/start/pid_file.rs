@@ -18,7 +18,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Whoever reads it finds no process then.
+        // It would name a process that has ended.
         let _ = fs::remove_file(&self.0);
     }
 }
