@@ -56,6 +56,17 @@ words! {
     }
 }
 
+words! {
+    /// The scheduling policy of a process, see sched(7).
+    SchedulingPolicy {
+        /// `SCHED_BATCH`: a process that wakes up does not interrupt the one that runs.
+        #[default]
+        Batch = "batch",
+        /// The policy that the daemon was started with, usually `SCHED_OTHER`.
+        Other = "other",
+    }
+}
+
 impl FromValue for Option<SpawnMethod> {
     fn from_value(value: &crate::settings::Value) -> Option<Self> {
         SpawnMethod::from_value(value).map(Some)
@@ -94,6 +105,10 @@ settings! {
         cgroup_tasks_max: Option<u64> = number(0);
         /// Whether no program that a process executes gains privileges
         no_new_privs: bool = flag(false);
+        /// Scheduling policy of processes, and as a flag also of the router: batch, or other for that of the daemon
+        /// [default: batch]
+        scheduling_policy: SchedulingPolicy = one_of(SchedulingPolicy::WORDS, "batch")
+            .flag("scheduling-policy", "POLICY");
     }
 }
 

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
+use protocol::app_settings::{ProcessSettings, SchedulingPolicy};
 use protocol::setting::duration;
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +159,16 @@ impl Options {
             return Err(vec![ConfigError::new("--config", format!("{}: {why}", directory.display()))]);
         }
         Self::new(arguments, *euid)
+    }
+
+    /// Returns the scheduling policy of the router: the default of apps.
+    pub fn scheduling_policy(&self) -> SchedulingPolicy {
+        let mut settings = ProcessSettings::default();
+        for default in &self.app_defaults {
+            // `None` for a setting of the router.
+            let _ = settings.set(&default.name, &default.value);
+        }
+        settings.scheduling_policy
     }
 
     /// Returns the working directory of the daemon's start: paths on its command line may be relative to it.

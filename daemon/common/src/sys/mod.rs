@@ -14,6 +14,7 @@ pub mod identity;
 pub mod inet;
 pub mod packets;
 pub mod process;
+pub mod scheduling;
 pub mod signals;
 pub mod sock_diag;
 pub mod terminal;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
+use protocol::app_settings::SchedulingPolicy;
 
 use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::log::RouterLog;
@@ -22,7 +23,7 @@ use common::log::{self, LogLevel, Part, Source};
 use common::sys::accounts::{self, Account, LookupError};
 use common::sys::identity::{self, Identity};
 use common::sys::process::{self, Child, Forked};
-use common::sys::{descriptors, signals};
+use common::sys::{descriptors, scheduling, signals};
 
 /// The hidden first argument that makes this program the router.
 pub const ROUTER_ARGUMENT: &str = "router";
@@ -46,6 +47,7 @@ pub(crate) struct RouterPlan {
     environment: Vec<CString>,
     identity: Option<Identity>,
     user: String,
+    policy: SchedulingPolicy,
     /// Ping interval and ping timeout of the router.
     silence: Duration,
 }
@@ -76,6 +78,7 @@ impl RouterPlan {
             environment: environment()?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
+            policy: options.scheduling_policy(),
             silence,
         })
     }
@@ -130,6 +133,7 @@ impl RouterPlan {
         // The supervisor reopens the log at SIGUSR1; sent to every process of this name, it must not end the router.
         signals::ignore(Signal::SIGUSR1)?;
         originals.restore_oom_score()?;
+        self.set_policy();
         if let Some(identity) = &self.identity {
             identity::become_for_good(identity).map_err(io::Error::other)?;
         }
@@ -144,6 +148,18 @@ impl RouterPlan {
         // The program that runs here, even if its file has been replaced meanwhile.
         let Err(why) = unistd::execve(c"/proc/self/exe", &self.program, &self.environment);
         Err(why.into())
+    }
+
+    /// Sets the scheduling policy. The router starts without it as well: it costs more processor time then.
+    fn set_policy(&self) {
+        if self.policy == SchedulingPolicy::Batch
+            && let Err(why) = scheduling::become_batch()
+        {
+            tracing::warn!(
+                "the router starts without the scheduling policy SCHED_BATCH: {why}; allow the daemon the system calls \
+                 sched_getscheduler and sched_setscheduler, or give --scheduling-policy=other"
+            );
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, AccessFlags, Pid};
-use protocol::app_settings::ProcessSettings;
+use protocol::app_settings::{ProcessSettings, SchedulingPolicy};
 
 use super::command::{self, Command};
 use super::environment::Environment;
@@ -26,7 +26,7 @@ use super::toolchain::{Search, Toolchain};
 use super::user::RunAs;
 use crate::lifecycle::rlimits::{self, Originals};
 use common::sys::identity::{self, IdentityError};
-use common::sys::{descriptors, process, signals};
+use common::sys::{descriptors, process, scheduling, signals};
 
 /// Everything the child does.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) search: Search<'a>,
     /// The login shell through which the command is run.
     pub(super) shell: Option<LoginShell<'a>>,
+    /// The name of the app, for the log.
+    pub(super) group: &'a str,
     pub(super) root: &'a Path,
     pub(super) run_as: &'a RunAs,
     pub(super) environment: &'a Environment,
@@ -142,6 +144,7 @@ fn prepare(mut plan: Plan<'_>) -> Result<Ready, Failure> {
     become_user(plan.run_as, plan.settings)?;
     enter(plan.root, &plan.run_as.user.name)?;
     end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
+    set_policy(plan.settings.scheduling_policy, plan.group);
     let ready = command_line(&plan)?;
     descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
     Ok(ready)
@@ -181,6 +184,19 @@ fn end_with(supervisor: Pid) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM)?;
     // It may have died before the line above: then no signal is sent.
     if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
+}
+
+/// Sets the scheduling policy, which forks of a preloader inherit. A process starts without it as well: it costs more
+/// processor time then.
+fn set_policy(policy: SchedulingPolicy, group: &str) {
+    if policy == SchedulingPolicy::Batch
+        && let Err(why) = scheduling::become_batch()
+    {
+        tracing::warn!(
+            "a process of {group} starts without the scheduling policy SCHED_BATCH: {why}; allow the daemon the system \
+             calls sched_getscheduler and sched_setscheduler, or set passenger_scheduling_policy other"
+        );
+    }
 }
 
 fn command_line(plan: &Plan<'_>) -> Result<Ready, Failure> {

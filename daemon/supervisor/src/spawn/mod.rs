@@ -258,6 +258,7 @@ impl Launcher {
                     command: what.command,
                     search: Search::of(what.spec, what.run_as.home()),
                     shell: what.shell,
+                    group: &what.spec.group,
                     root: &what.spec.root,
                     run_as: what.run_as,
                     environment: what.environment,
