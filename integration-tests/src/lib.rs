@@ -69,7 +69,10 @@ pub use load::{Load, LoadReport};
 pub use nginx::Nginx;
 pub use one_app::{ONE_APP_CONF, OneApp};
 pub use paths::{binary, interruptible, module, nginx_binary, workspace};
-pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid, signal, zombies};
+pub use process::{
+    Memory, descendants, is_alive, kill_9, nice_value, open_descriptors, owner_uid, scheduling_policies,
+    scheduling_policy, signal, zombies,
+};
 pub use registry_proxy::RegistryProxy;
 pub use response::{Head, Response};
 pub use root::{is_root, skipped};

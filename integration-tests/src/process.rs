@@ -1,5 +1,6 @@
 //! Reads `/proc`, and signals processes that a test has started.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -39,6 +40,37 @@ pub fn owner_uid(pid: u32) -> u32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is gone");
     let line = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
     line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// The scheduling policies of the threads of a process, as chrt(1) names them.
+pub fn scheduling_policies(pid: u32) -> BTreeSet<&'static str> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is gone").flatten();
+    threads
+        .map(|thread| scheduling_policy(&fs::read_to_string(thread.path().join("stat")).unwrap()))
+        .collect()
+}
+
+/// The scheduling policy in the text of `/proc/PID/stat`.
+#[track_caller]
+pub fn scheduling_policy(stat: &str) -> &'static str {
+    match stat_field(stat, 41) {
+        "0" => "other",
+        "3" => "batch",
+        "5" => "idle",
+        policy => panic!("unexpected scheduling policy {policy}"),
+    }
+}
+
+/// The nice value of a process.
+pub fn nice_value(pid: u32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is gone");
+    stat_field(&stat, 19).parse().unwrap()
+}
+
+/// A field of `/proc/PID/stat` by its number in proc(5). The name in parentheses, the second one, may contain anything.
+fn stat_field(stat: &str, number: usize) -> &str {
+    let rest = stat.rsplit_once(')').expect("a name in parentheses").1;
+    rest.split_whitespace().nth(number - 3).unwrap()
 }
 
 /// How many descriptors a process has open.

@@ -22,6 +22,7 @@ fn all(page: &str) -> Vec<(String, &'static str, Value)> {
         (format!("--custom-error-page={page}"), "custom_error_page", json!(page)),
         (flag("--friendly-error-pages=off"), "friendly_error_pages", json!(false)),
         (flag("--app-file-descriptor-ulimit=300"), "app_file_descriptor_ulimit", json!(300)),
+        (flag("--scheduling-policy=other"), "scheduling_policy", json!("other")),
         (flag("--rolling-restarts=on"), "rolling_restarts", json!(true)),
         (flag("--resist-deployment-errors"), "resist_deployment_errors", json!(true)),
         (flag("--max-preloader-idle-time=7"), "max_preloader_idle_time", json!(7)),
