@@ -9,6 +9,7 @@
 pub mod app_kind;
 pub mod app_location;
 pub mod base_uri;
+pub mod bytes;
 pub mod fly_with;
 pub mod host;
 pub mod instance;
