@@ -58,6 +58,8 @@ pub struct AppLocation {
 #[derive(Debug, Default)]
 pub struct AppLocations {
     by_public_dir: HashMap<Vec<u8>, Rc<AppLocation>>,
+    /// The one of the latest request, which is compared first: without variables it is that of all requests.
+    latest: Option<Rc<AppLocation>>,
 }
 
 /// Seconds after which a location is determined again, as an app may have been deployed meanwhile.
@@ -69,12 +71,31 @@ const MAX_CACHED: usize = 1024;
 impl AppLocations {
     /// Returns the location that belongs to a public directory. `now` is in seconds.
     pub fn get(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<AppLocation> {
-        if let Some(location) = self.by_public_dir.get(public_dir)
-            && location.under_base == under_base
-            && (location.at..location.at.saturating_add(CACHE_SECONDS)).contains(&now)
+        let is_current = |location: &AppLocation| {
+            location.under_base == under_base
+                && (location.at..location.at.saturating_add(CACHE_SECONDS)).contains(&now)
+        };
+        if let Some(latest) = &self.latest
+            && latest.public_dir == public_dir
+            && is_current(latest)
         {
-            return Rc::clone(location);
+            return Rc::clone(latest);
         }
+        let location = match self.by_public_dir.get(public_dir) {
+            Some(location) if is_current(location) => Rc::clone(location),
+            _ => self.determine(conf, public_dir, under_base, now),
+        };
+        self.latest = Some(Rc::clone(&location));
+        location
+    }
+
+    fn determine(
+        &mut self,
+        conf: &AppConf,
+        public_dir: &[u8],
+        under_base: bool,
+        now: i64,
+    ) -> Rc<AppLocation> {
         if self.by_public_dir.len() >= MAX_CACHED {
             self.by_public_dir.clear();
         }
@@ -333,6 +354,18 @@ mod tests {
         let app = Ok(Some(Detected::configured(AppKind::Node)));
         assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_latest_location_is_not_that_of_another_directory() {
+        let mut locations = AppLocations::default();
+        let mut get = |dir: &[u8], under_base| locations.get(&conf(), dir, under_base, 100);
+        for _ in 0..2 {
+            for dir in [&b"/nowhere/a/public"[..], b"/nowhere/b/public"] {
+                assert_eq!(get(dir, false).public_dir, dir);
+                assert_eq!((get(dir, true).public_dir.as_slice(), get(dir, true).under_base), (dir, true));
+            }
+        }
     }
 
     #[test]
