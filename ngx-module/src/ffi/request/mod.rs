@@ -54,6 +54,19 @@ impl<'r> Request<'r> {
         unsafe { Pool::new(self.get().pool) }
     }
 
+    /// Keeps at most `len` values as long as the request.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`].
+    pub(crate) fn list<T: Copy>(
+        self,
+        len: usize,
+        values: impl Iterator<Item = T>,
+    ) -> Result<&'r [T], OutOfMemory> {
+        self.pool()?.list(len, values)
+    }
+
     /// Returns the bytes of one of the request's strings.
     fn text(self, text: sys::ngx_str_t) -> &'r [u8] {
         // SAFETY: nginx never changes a request's strings in place after it has parsed them; it sets new ones.
