@@ -4,7 +4,7 @@ use std::mem;
 
 use module_core::app_location::AppLocation;
 use module_core::base_uri;
-use module_core::bytes::Decimal;
+use module_core::bytes::{Decimal, ShortText};
 use module_core::request_headers::{RequestHeader, asks_for_websocket, has_underscore, is_lookalike};
 use module_core::request_id::{self, HEADER as REQUEST_ID};
 use protocol::pairs;
@@ -29,7 +29,7 @@ pub(crate) fn write_head(
     body: Body,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let uri = uri(request);
+    let uri = request.forwarded_uri().map_err(|OutOfMemory| "out of memory".to_owned())?;
     let base_uri = base_uri::matching(&location.written.base_uris, request.uri()).unwrap_or_default();
     let (remote_addr, remote_port) = request.remote_address();
     let head = RequestHead {
@@ -37,7 +37,7 @@ pub(crate) fn write_head(
         settings_len: application.settings.bytes.len() as u32,
         app: app(app_location),
         method: request.method(),
-        uri: &uri,
+        uri,
         base_uri: base_uri.as_bytes(),
         document_root: &app_location.public_dir,
         remote_addr,
@@ -63,20 +63,6 @@ pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
         && request.is_main()
         && request.is_http_1_1()
         && asks_for_websocket(request.method(), request.headers())
-}
-
-/// Returns the URI as the client sent it, or escaped again where nginx has changed it.
-fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
-    if let Some(uri) = request.unparsed_uri() {
-        return uri.into();
-    }
-    let mut uri = request.escaped_uri();
-    let args = request.args();
-    if !args.is_empty() {
-        uri.push(b'?');
-        uri.extend_from_slice(args);
-    }
-    uri.into()
 }
 
 fn app(location: &AppLocation) -> AppRef<'_> {
@@ -181,19 +167,9 @@ fn put_own_headers(request: Request<'_>, set: &[SetHeader<'_>], seen: &Seen<'_>,
         }
     }
     if !seen.start && !is_set(set, REQUEST_START) {
-        put_start(request.started_ms(), out);
-    }
-}
-
-/// Adds `t=` and microseconds.
-fn put_start(milliseconds: u64, out: &mut Vec<u8>) {
-    let digits = Decimal::of(milliseconds.saturating_mul(1000));
-    let mut value = [0; 32];
-    let len = digits.as_ref().len() + 2;
-    if let Some(value) = value.get_mut(..len) {
-        value[..2].copy_from_slice(b"t=");
-        value[2..].copy_from_slice(digits.as_ref());
-        pairs::put(out, REQUEST_START, value);
+        let microseconds = Decimal::of(request.started_ms().saturating_mul(1000));
+        let value = ShortText::of(&[b"t=", microseconds.as_ref()]);
+        pairs::put(out, REQUEST_START, value.as_ref());
     }
 }
 

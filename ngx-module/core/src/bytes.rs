@@ -73,6 +73,37 @@ impl AsRef<[u8]> for Decimal {
     }
 }
 
+/// Longest [`ShortText`], in bytes.
+const SHORT: usize = 64;
+
+/// A text without memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct ShortText {
+    bytes: [u8; SHORT],
+    len: usize,
+}
+
+impl ShortText {
+    /// Joins the parts; what exceeds 64 bytes is cut.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut text = Self { bytes: [0; SHORT], len: 0 };
+        for part in parts {
+            let part = part.get(..SHORT - text.len).unwrap_or(part);
+            if let Some(to) = text.bytes.get_mut(text.len..text.len + part.len()) {
+                to.copy_from_slice(part);
+                text.len += part.len();
+            }
+        }
+        text
+    }
+}
+
+impl AsRef<[u8]> for ShortText {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +126,14 @@ mod tests {
         for number in [0, 1, 9, 10, 99, 100, 1_700_000_000_123, u64::MAX - 1, u64::MAX] {
             assert_eq!(Decimal::of(number).as_ref(), number.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn a_short_text_joins_its_parts_and_is_cut() {
+        assert_eq!(ShortText::of(&[b"t=", b"", b"17"]).as_ref(), b"t=17");
+        assert_eq!(ShortText::of(&[]).as_ref(), b"");
+        let long = [b'a'; SHORT - 1];
+        assert_eq!(ShortText::of(&[&long, b"bc", b"d"]).as_ref(), [&long[..], b"b"].concat());
     }
 
     #[test]

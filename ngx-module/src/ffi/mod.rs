@@ -20,6 +20,8 @@
 //! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C.
 #![allow(unsafe_code, reason = "nginx is C: its structures are reached through raw pointers")]
 
+#[cfg(feature = "panic-probe")]
+pub(crate) mod allocations;
 pub(crate) mod array;
 pub(crate) mod codes;
 pub(crate) mod conf;
