@@ -120,9 +120,10 @@ unsafe extern "C" fn body_filter(
     // SAFETY: nginx's call.
     let request = unsafe { Request::new(found) };
     let replaced = match page_of(request) {
-        // SAFETY: as in `header_filter`.
         Some(page) => {
-            guard(request.log(), Err(OutOfMemory), || replace(request, unsafe { &mut *page.as_ptr() }, chain))
+            // SAFETY: as in `header_filter`.
+            let page = unsafe { &mut *page.as_ptr() };
+            guard(request.log(), Err(OutOfMemory), || replace(request, page, chain))
         }
         None => Ok(chain),
     };
