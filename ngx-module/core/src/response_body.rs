@@ -7,6 +7,7 @@ use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
 use protocol::response::Abort;
 
+pub use crate::complete_body::complete_length;
 use crate::response_head::name;
 
 /// Decodes one response's body.
@@ -187,37 +188,6 @@ impl BodyDecoder {
     }
 }
 
-/// Returns the length of the whole body, when all its frames are in `bytes` and nothing follows them.
-///
-/// The body is then sent with a `Content-Length` even if the app gave none, and the connection is free immediately.
-pub fn complete_length(bytes: &[u8], length: BodyLength, ends: bool) -> Option<u64> {
-    if let Some(len) = length_of_only_frame(bytes).filter(|_| !ends) {
-        return match length {
-            BodyLength::Known(known) => (known == len).then_some(len),
-            BodyLength::None => (len == 0).then_some(0),
-            BodyLength::Unknown => Some(len),
-        };
-    }
-    let mut decoder = BodyDecoder::new(length, ends);
-    let (mut at, mut total) = (0, 0u64);
-    loop {
-        match decoder.next(bytes, &mut at) {
-            Ok(Piece::Data(range)) => total += range.len() as u64,
-            Ok(Piece::End { used }) => return (used == bytes.len()).then_some(total),
-            Ok(Piece::NeedMore) | Err(_) => return None,
-        }
-    }
-}
-
-/// Returns the length of a body that is one frame, which nothing follows. Most are.
-fn length_of_only_frame(bytes: &[u8]) -> Option<u64> {
-    let header = FrameHeader::decode(bytes).ok()??;
-    let is_only = header.kind == FrameType::ResponseBody
-        && header.is_end()
-        && bytes.len() - HEADER_LEN == header.len as usize;
-    is_only.then_some(u64::from(header.len))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -333,37 +303,6 @@ mod tests {
         assert_eq!((decoder.needs(), decoder.expects()), (3, 3));
         decode(&mut decoder, &[&bytes[HEADER_LEN + 2..]]).unwrap();
         assert_eq!(decoder.needs(), 0);
-    }
-
-    #[test]
-    fn a_complete_body_is_measured() {
-        let bytes = [body(0, b"he"), body(FLAG_END, b"llo")].concat();
-        assert_eq!(complete_length(&bytes, BodyLength::Unknown, false), Some(5));
-        assert_eq!(complete_length(&bytes[..bytes.len() - 1], BodyLength::Unknown, false), None);
-        assert_eq!(complete_length(&[bytes, b"x".to_vec()].concat(), BodyLength::Unknown, false), None);
-        assert_eq!(complete_length(b"", BodyLength::None, true), Some(0));
-    }
-
-    #[test]
-    fn a_body_of_one_frame_is_measured_as_one_of_two() {
-        let whole = |end: u8, len: usize| body(end, &vec![b'x'; len]);
-        for length in [
-            BodyLength::None,
-            BodyLength::Unknown,
-            BodyLength::Known(0),
-            BodyLength::Known(5),
-            BodyLength::Known(6),
-        ] {
-            for len in [0, 5, 6] {
-                let two = [whole(0, len), whole(FLAG_END, 0)].concat();
-                let one = whole(FLAG_END, len);
-                let expected = complete_length(&two, length, false);
-                assert_eq!(complete_length(&one, length, false), expected, "{length:?}, {len}");
-                assert_eq!(complete_length(&[&one[..], b"x"].concat(), length, false), None);
-                assert_eq!(complete_length(&one[..one.len() - 1], length, false), None);
-                assert_eq!(complete_length(&one, length, true), None, "nothing follows an end");
-            }
-        }
     }
 
     proptest! {
