@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv miri lines demo screenshot bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo screenshot bench bench-instructions bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,10 @@ bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH
 bench-pairs: build ## another build (OLD=checkout) and this one in alternating pairs: the cost of a request by role
 	@build/deps.sh bench
 	@python3 integration-tests/bench/pairs.py
+
+bench-instructions: build ## instructions of nginx's worker per request, beside proxy_pass (BENCH_FUNCTIONS)
+	@build/deps.sh bench
+	@python3 integration-tests/bench/instructions.py
 
 bench-syscalls: build ## system calls per request, by role
 	@build/deps.sh bench

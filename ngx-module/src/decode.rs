@@ -2,7 +2,7 @@
 
 use module_core::response_body::{BodyDecoder, complete_length};
 use module_core::response_head::{Head, HeadError, find_head, find_interim};
-use module_core::response_headers::{Framing, HeaderAction, header_action};
+use module_core::response_headers::{Framing, HeaderAction, named_header_action};
 use module_core::served::ServedBy;
 use protocol::request::BodyLength;
 use protocol::response::LOG_LINE;
@@ -48,7 +48,7 @@ pub(crate) enum ResponseError {
 impl From<HeaderError> for ResponseError {
     fn from(err: HeaderError) -> Self {
         match err {
-            HeaderError::Invalid => Self::RefusedByNginx,
+            HeaderError::Invalid | HeaderError::NotAName => Self::RefusedByNginx,
             HeaderError::Failed => Self::OutOfMemory,
         }
     }
@@ -100,8 +100,9 @@ pub(crate) fn read_head(
     if !framing.is_length_possible() {
         return Err(ResponseError::BadLength);
     }
-    let log_line = head.response.headers.into_iter().find(|(name, _)| pid == 0 && *name == LOG_LINE);
-    if let Some((_, line)) = log_line {
+    if pid == 0
+        && let Some((_, line)) = head.response.headers.into_iter().find(|(name, _)| *name == LOG_LINE)
+    {
         request.log().error(format_args!("flying-passenger: {}", String::from_utf8_lossy(line)));
     }
     pass_head(&head, framing, reply)?;
@@ -124,32 +125,32 @@ pub(crate) fn read_head(
 }
 
 fn pass_head(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
-    reply.set_status(framing.status, &status_line(head)?)?;
+    reply.set_status(framing.status, phrase(head)?)?;
     let is_daemons = head.response.head.process_pid == 0;
     for (name, value) in head.response.headers {
         if is_daemons && name == LOG_LINE {
             continue;
         }
-        match header_action(name, value, framing) {
-            HeaderAction::Forward => reply.add_header(name, value)?,
+        let bad_header = || ResponseError::BadHeader(name.escape_ascii().to_string());
+        match named_header_action(name, value, framing) {
+            HeaderAction::Forward => match reply.add_header(name, value) {
+                Err(HeaderError::NotAName) => return Err(bad_header()),
+                added => added?,
+            },
             HeaderAction::Drop => {}
-            HeaderAction::Reject => return Err(ResponseError::BadHeader(name.escape_ascii().to_string())),
+            HeaderAction::Reject => return Err(bad_header()),
         }
     }
     Ok(())
 }
 
-/// Returns code and phrase; empty for nginx's own line, which it has for all but informational ones.
-fn status_line(head: &Head<'_>) -> Result<Vec<u8>, ResponseError> {
+/// Returns the reason phrase; empty for nginx's own line, which it has for all but informational ones.
+fn phrase<'h>(head: &Head<'h>) -> Result<&'h [u8], ResponseError> {
     let (status, reason) = (head.response.head.status, head.response.head.reason);
     if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(ResponseError::BadHeader(format!("status {status} {}", reason.escape_ascii())));
     }
-    Ok(match (status, reason.is_empty()) {
-        (101, true) => b"101 Switching Protocols".to_vec(),
-        (_, true) => Vec::new(),
-        (_, false) => [status.to_string().as_bytes(), b" ", reason].concat(),
-    })
+    Ok(if status == 101 && reason.is_empty() { b"Switching Protocols" } else { reason })
 }
 
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {

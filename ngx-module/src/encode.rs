@@ -1,16 +1,20 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
+use std::mem;
+
 use module_core::app_location::AppLocation;
-use module_core::request_headers::{asks_for_websocket, is_forwarded, is_lookalike, names_user};
-use module_core::request_id::HEADER as REQUEST_ID;
+use module_core::base_uri;
+use module_core::bytes::{Decimal, ShortText};
+use module_core::request_headers::{RequestHeader, asks_for_websocket, has_underscore, is_lookalike};
+use module_core::request_id::{self, HEADER as REQUEST_ID};
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
 
 use crate::conf::{Application, LocationConf};
+use crate::ffi::pool::OutOfMemory;
 use crate::ffi::release::SERVER_SOFTWARE;
-use crate::ffi::request::Request;
+use crate::ffi::request::{Request, served};
 use crate::ffi::upstream::body::Body;
-use crate::variables::request_id;
 
 /// Appends the frame of a request's head.
 ///
@@ -22,18 +26,18 @@ pub(crate) fn write_head(
     location: &LocationConf,
     application: &Application,
     app_location: &AppLocation,
-    base_uri: &str,
     body: Body,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let uri = uri(request);
+    let uri = request.forwarded_uri().map_err(|OutOfMemory| "out of memory".to_owned())?;
+    let base_uri = base_uri::matching(&location.written.base_uris, request.uri()).unwrap_or_default();
     let (remote_addr, remote_port) = request.remote_address();
     let head = RequestHead {
         settings_digest: application.settings.digest,
         settings_len: application.settings.bytes.len() as u32,
         app: app(app_location),
         method: request.method(),
-        uri: &uri,
+        uri,
         base_uri: base_uri.as_bytes(),
         document_root: &app_location.public_dir,
         remote_addr,
@@ -48,7 +52,7 @@ pub(crate) fn write_head(
     let set = set_headers(request, location)?;
     let headers = |out: &mut Vec<u8>| {
         put_protocol(request, head.app.kind, out);
-        put_headers(request, &set, head.upgrade, body, out);
+        put_headers(request, set, head.upgrade, body, out);
     };
     head.write_frame(&application.settings.bytes, headers, out).map_err(|err| err.to_string())
 }
@@ -59,20 +63,6 @@ pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
         && request.is_main()
         && request.is_http_1_1()
         && asks_for_websocket(request.method(), request.headers())
-}
-
-/// Returns the URI as the client sent it, or escaped again where nginx has changed it.
-fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
-    if let Some(uri) = request.unparsed_uri() {
-        return uri.into();
-    }
-    let mut uri = request.escaped_uri();
-    let args = request.args();
-    if !args.is_empty() {
-        uri.push(b'?');
-        uri.extend_from_slice(args);
-    }
-    uri.into()
 }
 
 fn app(location: &AppLocation) -> AppRef<'_> {
@@ -95,20 +85,26 @@ fn length(request: Request<'_>, body: Body) -> BodyLength {
 }
 
 /// Header with the time at which nginx started the request: `t=` and microseconds since 1970.
-const REQUEST_START: &str = "X-Request-Start";
+const REQUEST_START: &[u8] = b"X-Request-Start";
 
-type SetHeaders<'r> = Vec<(&'r str, &'r [u8])>;
+type SetHeader<'r> = (&'r str, &'r [u8]);
 
 /// Evaluates `passenger_set_header` for this request.
-fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<SetHeaders<'r>, String> {
-    let lines = location.written.set_headers.iter();
-    let values = lines.filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    values
-        .map(|(name, value)| match value.evaluate(request) {
-            Some(value) => Ok((name.as_str(), value)),
-            None => Err(format!("cannot evaluate the value of passenger_set_header {name}")),
-        })
-        .collect()
+fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<&'r [SetHeader<'r>], String> {
+    let lines = &location.written.set_headers;
+    let mut failed = None;
+    let values = lines.iter().filter_map(|(name, value)| {
+        let value = value.as_ref()?.evaluate(request);
+        if value.is_none() {
+            failed = Some(name);
+        }
+        Some((name.as_str(), value?))
+    });
+    let values = request.list(lines.len(), values).map_err(|OutOfMemory| "out of memory".to_owned())?;
+    match failed {
+        Some(name) => Err(format!("cannot evaluate the value of passenger_set_header {name}")),
+        None => Ok(values),
+    }
 }
 
 /// Adds the client's HTTP version, which WSGI and ASGI expose. Rack applications get `HTTP/1.1`, as from Passenger, and
@@ -119,52 +115,71 @@ fn put_protocol(request: Request<'_>, kind: AppKind, out: &mut Vec<u8>) {
     }
 }
 
-fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: Body, out: &mut Vec<u8>) {
-    let mut has_length = false;
+/// What the client's headers contain of what follows them.
+#[derive(Debug, Default)]
+struct Seen<'r> {
+    length: bool,
+    start: bool,
+    id: Option<&'r [u8]>,
+    /// There are several IDs, none of which is used.
+    ids: bool,
+}
+
+fn put_headers(request: Request<'_>, set: &[SetHeader<'_>], upgrade: bool, body: Body, out: &mut Vec<u8>) {
+    let mut seen = Seen::default();
+    // The length that the client sent, if it did; otherwise the length that nginx determined by reading.
+    let has_length = matches!(body, Body::Read(_) | Body::Streaming(Some(_)));
     for (name, value) in request.headers() {
-        let is_length = name.eq_ignore_ascii_case(b"content-length");
-        let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
-        if is_set
-            || name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())
-            || names_user(name)
-            || !is_forwarded(name, upgrade)
-            || is_lookalike_of_other(request, set, name)
-        {
-            continue;
+        let is_put = match RequestHeader::of(name) {
+            RequestHeader::Withheld | RequestHeader::User => false,
+            RequestHeader::Upgrade => upgrade,
+            RequestHeader::ContentLength => has_length && !mem::replace(&mut seen.length, true),
+            RequestHeader::RequestId => {
+                seen.ids = seen.id.replace(value).is_some();
+                false
+            }
+            RequestHeader::RequestStart => {
+                seen.start = true;
+                true
+            }
+            RequestHeader::Other => true,
+        };
+        if is_put && !is_set(set, name) && !is_lookalike_of_other(request, set, name) {
+            pairs::put(out, name, value);
         }
-        // The length that the client sent, if it did; otherwise the length that nginx determined by reading.
-        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Streaming(Some(_)))) {
-            continue;
-        }
-        has_length |= is_length;
-        pairs::put(out, name, value);
     }
-    if let (Body::Read(len), false) = (body, has_length) {
-        pairs::put(out, b"Content-Length", len.to_string().as_bytes());
+    if let (Body::Read(len), false) = (body, seen.length) {
+        pairs::put(out, b"Content-Length", Decimal::of(len).as_ref());
     }
     for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
         pairs::put(out, name.as_bytes(), value);
     }
-    put_own_headers(request, set, out);
+    put_own_headers(request, set, &seen, out);
 }
 
 /// Adds the request ID and the start time in the headers that monitoring tools read. The configuration may override
 /// them, and a proxy in front of nginx knows the start better.
-fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>) {
-    let is_set = |name: &str| set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
-    if !is_set(REQUEST_ID) {
-        pairs::put(out, REQUEST_ID.as_bytes(), &request_id(request));
+fn put_own_headers(request: Request<'_>, set: &[SetHeader<'_>], seen: &Seen<'_>, out: &mut Vec<u8>) {
+    if !is_set(set, REQUEST_ID.as_bytes()) {
+        match seen.id.filter(|id| !seen.ids && request_id::is_acceptable(id)) {
+            Some(id) => pairs::put(out, REQUEST_ID.as_bytes(), id),
+            None => pairs::put(out, REQUEST_ID.as_bytes(), &served::request_id(request)),
+        }
     }
-    let is_sent = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
-    if !is_sent && !is_set(REQUEST_START) {
-        let microseconds = request.started_ms().saturating_mul(1000);
-        pairs::put(out, REQUEST_START.as_bytes(), format!("t={microseconds}").as_bytes());
+    if !seen.start && !is_set(set, REQUEST_START) {
+        let microseconds = Decimal::of(request.started_ms().saturating_mul(1000));
+        let value = ShortText::of(&[b"t=", microseconds.as_ref()]);
+        pairs::put(out, REQUEST_START, value.as_ref());
     }
 }
 
+fn is_set(set: &[SetHeader<'_>], name: &[u8]) -> bool {
+    set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// Whether an app would take the name, which contains an underscore, for that of another header.
-fn is_lookalike_of_other(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
-    name.contains(&b'_')
+fn is_lookalike_of_other(request: Request<'_>, set: &[SetHeader<'_>], name: &[u8]) -> bool {
+    has_underscore(name)
         && (request.headers().any(|(other, _)| is_lookalike(name, other))
             || set.iter().any(|(other, _)| is_lookalike(name, other.as_bytes())))
 }

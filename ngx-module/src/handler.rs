@@ -87,11 +87,10 @@ fn forward(
             return Decision::Page(error.status, error.html(application.friendly));
         }
     }
-    let served = Rc::new(Served::new(location));
-    if served::store(request, served.clone()).is_err() {
+    if served::store(request, Served::new(location)).is_err() {
         return Decision::Status(INTERNAL_ERROR);
     }
-    Decision::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
+    Decision::Forward(Forwarding::default())
 }
 
 /// Returns the application of a request, and its root.

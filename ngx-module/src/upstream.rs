@@ -1,16 +1,14 @@
 //! One request to the daemon and its response: connects nginx's upstream callbacks with the encoder and the decoder.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use module_core::own_error::OwnError;
-use module_core::served::Served;
 
 use crate::conf::LocationConf;
 use crate::decode::{self, ResponseError};
 use crate::encode;
 use crate::ffi::pool::OutOfMemory;
-use crate::ffi::request::Request;
+use crate::ffi::request::{Request, served};
 use crate::ffi::upstream::body::Body;
 use crate::ffi::upstream::exchange::{Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::upstream::reply::Reply;
@@ -18,19 +16,9 @@ use crate::ffi::upstream::response_body::{BodyRead, ResponseBody};
 use crate::panic_probe::probe_panic;
 
 /// A request passed to the daemon.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Forwarding {
-    /// The app, and for the variables of log lines how it is served.
-    served: Rc<Served>,
-    base_uri: String,
     body: ResponseBody,
-}
-
-impl Forwarding {
-    /// Returns the exchange for a request to this app, mounted at this base URI.
-    pub(crate) fn new(served: Rc<Served>, base_uri: String) -> Self {
-        Self { served, base_uri, body: ResponseBody::default() }
-    }
 }
 
 impl Exchange for Forwarding {
@@ -57,7 +45,8 @@ impl Exchange for Forwarding {
     ) -> Result<(), String> {
         probe_panic(location, "request");
         let application = location.application().ok_or("the location is not enabled")?;
-        encode::write_head(request, location, application, &self.served.location, &self.base_uri, body, out)
+        let served = served::of(request).ok_or("the request's application is not known")?;
+        encode::write_head(request, location, application, &served.location, body, out)
     }
 
     fn read_head(
@@ -80,7 +69,9 @@ impl Exchange for Forwarding {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(head)) => {
                 self.body = head.body;
-                self.served.set_served_by(head.served_by);
+                if let Some(served) = served::of(request) {
+                    served.set_served_by(head.served_by);
+                }
                 HeadRead::Found(head.used)
             }
             Err(err) => reject(request, &err),

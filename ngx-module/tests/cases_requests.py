@@ -1,5 +1,6 @@
 """Requests on their way to the daemon: which ones, and what the daemon gets to see."""
 
+import http.client
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import time
 
 import world
-from stage import DIR, PORT, raw, send
+from stage import DIR, HAS_PROBE, PORT, raw, send
 from world import APP, BLOG
 
 
@@ -194,3 +195,32 @@ def test_subrequests():
     assert answer.body == b"hello and at once\n", answer.body
     seen = {request.uri for request in world.daemon.requests}
     assert seen == {b"/x/echo?one", b"/buffered/unknown"}, seen
+
+
+def test_a_request_allocates_nothing_outside_of_pools():
+    """Each request finds what it needs in nginx's pools. The first ones fill caches, and a timer may allocate."""
+    if not HAS_PROBE:
+        return "the module is built without the probe"
+    sent = {f"X-Other-{number}": "x" * number for number in range(20)}
+    cases = (
+        ("/counted/echo?user=a", "GET", None, sent),
+        ("/counted/bytewise", "GET", None, {}),
+        ("/counted/body", "POST", b"x" * 1000, {"X-Request-Id": "of-the-client"}),
+        ("/counted/teapot", "GET", None, {"X-Request-Id": "not acceptable", "X_Other_1": "lookalike"}),
+        ("/counted-rewritten/echo?a=b", "GET", None, {}),
+    )
+    for case in cases:
+        allocated = allocations(*case)
+        assert sorted(allocated)[-5] == 0, (case, allocated)
+    # A response that is refused allocates its line for the log, which shows that allocations are counted.
+    assert min(allocations("/counted/injection", "GET", None, {})) > 0
+    return None
+
+
+def allocations(path, method, body, headers):
+    """The module's allocations between two requests in a row, many times."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
+    answers = [send(path, method, body, headers, connection) for _ in range(60)]
+    connection.close()
+    counts = [int(*answer.header("X-Allocations")) for answer in answers]
+    return [after - before for before, after in zip(counts[10:], counts[11:], strict=False)]

@@ -90,8 +90,16 @@ def site(fly_with, more=""):
 PROBES = "".join(
     f"location /panic-{where}/ {{ passenger_panic_in {where}; }}" for where in ("content", "request", "head", "body", "overrun")
 )
+COUNTED = """
+    location /counted/ {
+        add_header X-Allocations $passenger_allocations always;
+        add_header X-Served "$passenger_app_group $passenger_process_pid $passenger_queue_time $passenger_request_id" always;
+        passenger_set_header X-User "$arg_user"; passenger_set_header X-Empty "";
+    }
+    location /counted-rewritten/ { rewrite ^ "/counted/a b/echo" last; }
+"""
 
 
 def usual_site():
     """The configuration that every test finds."""
-    return site(SOCKET, PROBES if HAS_PROBE else "")
+    return site(SOCKET, PROBES + COUNTED if HAS_PROBE else "")

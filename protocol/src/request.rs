@@ -13,6 +13,7 @@ use crate::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
 use crate::settings::Digest;
+use crate::varint;
 
 /// The name under which the client's HTTP version is sent before the headers, unless it is `HTTP/1.1`. It is not a
 /// valid header name; a daemon that does not know it skips it.
@@ -116,11 +117,11 @@ impl RequestHead<'_> {
     ) -> Result<(), PayloadError> {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
-        let written = payload::encode("request head", self, out);
+        varint::put_request_head(out, self);
         out.extend_from_slice(settings);
         headers(out);
         let len = out.len() - start - HEADER_LEN;
-        if written.is_err() || len > FrameType::Request.max_len() as usize {
+        if len > FrameType::Request.max_len() as usize {
             out.truncate(start);
             return Err(PayloadError::TooLong("request head"));
         }

@@ -6,6 +6,7 @@ use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
 use crate::request::BodyLength;
+use crate::varint;
 
 /// The head of a final or interim response; its headers follow as [`Pairs`] to the end of the payload.
 ///
@@ -101,7 +102,8 @@ impl<'a> Response<'a> {
     /// [`PayloadError`] when it is damaged or its status is out of range.
     pub fn decode(payload: &'a [u8]) -> Result<Self, PayloadError> {
         const WHAT: &str = "response head";
-        let (head, used) = payload::decode::<ResponseHead<'a>>(WHAT, payload)?;
+        let damaged = || PayloadError::Malformed(WHAT, "a field is cut or invalid".to_owned());
+        let (head, used) = varint::take_response_head(payload).ok_or_else(damaged)?;
         if !(100..=999).contains(&head.status) {
             return Err(PayloadError::Malformed(WHAT, format!("{} is not a status code", head.status)));
         }

@@ -1,11 +1,9 @@
 //! The location of an application: its root, group and type, derived from the directory that nginx maps a request to.
-//! Results are cached for some seconds, so that most requests need no disk access.
+//! [`AppLocations`](crate::app_locations::AppLocations) caches the results.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::rc::Rc;
 
 pub use detection::exposed_source;
 use detection::{DetectError, Detected};
@@ -49,43 +47,13 @@ pub struct AppLocation {
     pub lookup: Lookup,
     /// Why there is none, where one was expected; `None` where nginx serves the location without one.
     pub nothing_found: Option<NothingFound>,
-    under_base: bool,
+    pub(crate) under_base: bool,
     /// When it was determined, in seconds.
-    at: i64,
-}
-
-/// The cached locations of a location's requests. As `root` may contain variables, there may be many.
-#[derive(Debug, Default)]
-pub struct AppLocations {
-    by_public_dir: HashMap<Vec<u8>, Rc<AppLocation>>,
-}
-
-/// Seconds after which a location is determined again, as an app may have been deployed meanwhile.
-const CACHE_SECONDS: i64 = 10;
-
-/// More than a worker's busy sites; beyond it the cache is cleared, which costs each a few `stat`s.
-const MAX_CACHED: usize = 1024;
-
-impl AppLocations {
-    /// Returns the location that belongs to a public directory. `now` is in seconds.
-    pub fn get(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<AppLocation> {
-        if let Some(location) = self.by_public_dir.get(public_dir)
-            && location.under_base == under_base
-            && (location.at..location.at.saturating_add(CACHE_SECONDS)).contains(&now)
-        {
-            return Rc::clone(location);
-        }
-        if self.by_public_dir.len() >= MAX_CACHED {
-            self.by_public_dir.clear();
-        }
-        let location = Rc::new(AppLocation::resolve(conf, public_dir, under_base, now));
-        self.by_public_dir.insert(public_dir.to_vec(), Rc::clone(&location));
-        location
-    }
+    pub(crate) at: i64,
 }
 
 impl AppLocation {
-    fn resolve(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
+    pub(crate) fn resolve(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
         let (root, group) = locate(conf, public_dir, under_base);
         let lookup = find_app(conf, &root);
         let nothing_found = (lookup == Ok(None)).then(|| NothingFound::of(conf, &root)).flatten();
@@ -320,26 +288,5 @@ mod tests {
         assert!(location.root.ends_with(b"/app"));
         assert_eq!(location.lookup, Ok(Some(Detected::configured(AppKind::Ruby))));
         fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn a_location_is_cached_for_ten_seconds() {
-        let dir = scratch("remember");
-        let public = dir.join("public").into_os_string().into_vec();
-        let mut locations = AppLocations::default();
-        assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Ok(None));
-        fs::write(dir.join("app.js"), "").unwrap();
-        assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Ok(None));
-        let app = Ok(Some(Detected::configured(AppKind::Node)));
-        assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
-        fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn a_clock_set_back_invalidates_the_cache() {
-        let mut locations = AppLocations::default();
-        let first = locations.get(&conf(), b"/nowhere/public", false, 100);
-        assert_eq!(first.at, 100);
-        assert_eq!(locations.get(&conf(), b"/nowhere/public", false, 50).at, 50);
     }
 }

@@ -8,7 +8,10 @@
 
 pub mod app_kind;
 pub mod app_location;
+pub mod app_locations;
 pub mod base_uri;
+pub mod bytes;
+mod complete_body;
 pub mod fly_with;
 pub mod host;
 pub mod instance;

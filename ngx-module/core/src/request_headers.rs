@@ -1,23 +1,57 @@
 //! Rules for the client's headers: which of them are passed to the app.
 
-/// Headers about the client's connection to nginx, or that must not be trusted.
-const WITHHELD: &[&[u8]] = &[
-    b"te",
-    b"proxy", // becomes HTTP_PROXY, which HTTP libraries take for their configuration ("httpoxy")
-    b"expect",
-    b"trailer",
-    b"upgrade",
-    b"connection",
-    b"keep-alive",
-    b"http2-settings",
-    b"proxy-connection",
-    b"transfer-encoding",
-];
+use crate::bytes::{NAME_IN_LOWER_CASE, contains};
+
+/// What a header of the client means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestHeader {
+    /// It is about the client's connection to nginx, or must not be trusted: it is not passed on.
+    Withheld,
+    /// The protocol that the client asks for, passed on only if the request can change its protocol.
+    Upgrade,
+    /// The length of the body.
+    ContentLength,
+    /// The request's ID.
+    RequestId,
+    /// When a proxy in front of nginx received the request.
+    RequestStart,
+    /// The name of the client's user, which only nginx may set.
+    User,
+    /// It is passed on unchanged.
+    Other,
+}
+
+impl RequestHeader {
+    /// Returns the meaning of a header of this name. Most names are of a length that no known one has.
+    pub fn of(name: &[u8]) -> Self {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is(b"te") => Self::Withheld,
+            // Becomes HTTP_PROXY, which HTTP libraries take for their configuration ("httpoxy").
+            5 if is(b"proxy") => Self::Withheld,
+            6 if is(b"expect") => Self::Withheld,
+            7 if is(b"trailer") => Self::Withheld,
+            7 if is(b"upgrade") => Self::Upgrade,
+            10 if is(b"connection") || is(b"keep-alive") => Self::Withheld,
+            12 if is(b"x-request-id") => Self::RequestId,
+            14 if is(b"content-length") => Self::ContentLength,
+            14 if is(b"http2-settings") => Self::Withheld,
+            15 if is(b"x-request-start") => Self::RequestStart,
+            16 if is(b"proxy-connection") => Self::Withheld,
+            16 if names_user(name) => Self::User,
+            17 if is(b"transfer-encoding") => Self::Withheld,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// Whether a header of this name is passed on. `upgrade` is true when the request asks for another protocol.
 pub fn is_forwarded(name: &[u8], upgrade: bool) -> bool {
-    let withheld = WITHHELD.iter().any(|known| known.eq_ignore_ascii_case(name));
-    !withheld || (upgrade && name.eq_ignore_ascii_case(b"upgrade"))
+    match RequestHeader::of(name) {
+        RequestHeader::Withheld => false,
+        RequestHeader::Upgrade => upgrade,
+        _ => true,
+    }
 }
 
 /// Whether the configuration can set a header of this name.
@@ -54,8 +88,12 @@ pub fn names_user(name: &[u8]) -> bool {
 
 /// Whether the name is valid in HTTP.
 pub fn is_token(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !name.is_empty() && name.iter().all(|byte| NAME_IN_LOWER_CASE[usize::from(*byte)] != 0)
+}
+
+/// Whether a name contains an underscore, without which it is no lookalike of another.
+pub fn has_underscore(name: &[u8]) -> bool {
+    contains(name, |byte| byte == b'_')
 }
 
 /// Whether an app that replaces both `-` and `_` by `_` would take `name` for `other`.
@@ -109,6 +147,28 @@ mod tests {
         }
         for name in ["Host", "Content-Length", "X-Proxy", "Cookie"] {
             assert!(is_forwarded(name.as_bytes(), false), "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_are_recognised_in_any_case() {
+        let known = [
+            ("x-request-id", RequestHeader::RequestId),
+            ("x-request-start", RequestHeader::RequestStart),
+            ("x-forwarded-user", RequestHeader::User),
+            ("x_forwarded_user", RequestHeader::User),
+            ("content-length", RequestHeader::ContentLength),
+            ("upgrade", RequestHeader::Upgrade),
+            ("trailer", RequestHeader::Withheld),
+            ("proxy-connection", RequestHeader::Withheld),
+            ("x_request_id", RequestHeader::Other),
+            ("x-forwarded-host", RequestHeader::Other),
+            ("", RequestHeader::Other),
+        ];
+        for (name, meaning) in known {
+            for name in [name.to_owned(), name.to_ascii_uppercase()] {
+                assert_eq!(RequestHeader::of(name.as_bytes()), meaning, "{name}");
+            }
         }
     }
 

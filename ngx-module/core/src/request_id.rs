@@ -16,8 +16,13 @@ pub const HEADER: &str = "X-Request-Id";
 /// Returns the client's request ID from the `values` of its header, if it is the only value and safe in a log.
 pub fn client_id<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
     let only = values.next().filter(|_| values.next().is_none())?;
+    is_acceptable(only).then_some(only)
+}
+
+/// Whether a client's request ID is safe in a log.
+pub fn is_acceptable(id: &[u8]) -> bool {
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:@+/=~".contains(byte);
-    (!only.is_empty() && only.len() <= MAX_LEN && only.iter().all(is_harmless)).then_some(only)
+    !id.is_empty() && id.len() <= MAX_LEN && id.iter().all(is_harmless)
 }
 
 /// A generated ID: 32 hexadecimal digits.

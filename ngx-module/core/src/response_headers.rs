@@ -2,6 +2,7 @@
 
 use protocol::request::BodyLength;
 
+use crate::bytes::contains;
 use crate::request_headers::is_token;
 
 /// What is done with a response header.
@@ -30,18 +31,23 @@ pub struct Framing {
 
 /// Decides what is done with a header.
 pub fn header_action(name: &[u8], value: &[u8], framing: Framing) -> HeaderAction {
-    if !is_token(name) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    if is_token(name) { named_header_action(name, value, framing) } else { HeaderAction::Reject }
+}
+
+/// Decides what is done with a header whose name is checked later, if it is passed on.
+pub fn named_header_action(name: &[u8], value: &[u8], framing: Framing) -> HeaderAction {
+    if contains(value, |byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return HeaderAction::Reject;
     }
-    if is(name, b"content-length") {
-        return if framing.allows_content_length() { HeaderAction::Forward } else { HeaderAction::Drop };
-    }
-    if is(name, b"upgrade") {
-        return if framing.allows_upgrade() { HeaderAction::Forward } else { HeaderAction::Drop };
-    }
-    let connections_own =
-        is(name, b"connection") || is(name, b"keep-alive") || is(name, b"transfer-encoding");
-    if connections_own { HeaderAction::Drop } else { HeaderAction::Forward }
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let is_dropped = match name.len() {
+        7 if is(b"upgrade") => !framing.allows_upgrade(),
+        10 => is(b"connection") || is(b"keep-alive"),
+        14 if is(b"content-length") => !framing.allows_content_length(),
+        17 => is(b"transfer-encoding"),
+        _ => false,
+    };
+    if is_dropped { HeaderAction::Drop } else { HeaderAction::Forward }
 }
 
 impl Framing {
@@ -76,10 +82,6 @@ impl Framing {
     fn allows_content_length(self) -> bool {
         self.status == 304 || (self.head_request && !matches!(self.status, 100..=199 | 204))
     }
-}
-
-fn is(name: &[u8], lower: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(lower)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use module_core::app_location::{AppConf, AppLocations};
+use module_core::app_location::AppConf;
+use module_core::app_locations::AppLocations;
 use module_core::settings::{self, Block};
 use protocol::globals::Globals;
 use protocol::hello::Hello;

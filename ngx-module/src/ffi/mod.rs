@@ -17,9 +17,12 @@
 //! - *pool*: what is allocated in a pool lives as long as it: a request's until the request is freed, the
 //!   configuration's until the cycle ends, which is after its last request.
 //! - *no reference is held across nginx*: a wrapper's `get` borrows for one expression, never over a call into nginx.
-//! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C.
+//! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C. What runs
+//!   outside only checks and reads pointers, which cannot panic.
 #![allow(unsafe_code, reason = "nginx is C: its structures are reached through raw pointers")]
 
+#[cfg(feature = "panic-probe")]
+pub(crate) mod allocations;
 pub(crate) mod array;
 pub(crate) mod codes;
 pub(crate) mod conf;

@@ -61,18 +61,23 @@ impl<'p> Pool<'p> {
         Ok(at)
     }
 
-    /// Allocates memory for a `T`. nginx aligns to a machine word only, so a stricter type gets spare bytes.
     fn room_for<T>(self) -> Result<NonNull<T>, OutOfMemory> {
+        self.room_for_list(1)
+    }
+
+    /// Allocates memory for `len` values. nginx aligns to a machine word only, so a stricter type gets spare bytes.
+    fn room_for_list<T>(self, len: usize) -> Result<NonNull<T>, OutOfMemory> {
         let align = align_of::<T>();
-        let size = size_of::<T>().max(1) + align;
+        let spare = if align > size_of::<usize>() { align } else { 0 };
+        let size = size_of::<T>().saturating_mul(len).max(1).saturating_add(spare);
         // SAFETY: the pool is valid by `new`.
         let raw = unsafe { sys::ngx_palloc(self.as_ptr(), size) }.cast::<u8>();
         let raw = NonNull::new(raw).ok_or(OutOfMemory)?;
         let skip = raw.as_ptr().align_offset(align);
-        if skip > align {
+        if skip > spare {
             return Err(OutOfMemory);
         }
-        // SAFETY: `skip` is at most `align`, which was added to the size.
+        // SAFETY: `skip` is 0 for a type that nginx aligns, and otherwise at most `align`, which was added to the size.
         Ok(unsafe { raw.add(skip) }.cast())
     }
 
@@ -113,12 +118,17 @@ impl<'p> Pool<'p> {
         false
     }
 
+    /// Allocates bytes, which are not initialised.
+    pub(super) fn bytes(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: the pool is valid by `new`.
+        let raw = unsafe { sys::ngx_pnalloc(self.as_ptr(), len) }.cast::<u8>();
+        NonNull::new(raw).ok_or(OutOfMemory)
+    }
+
     /// Copies the parts one after another, followed by a zero.
     pub(super) fn copy(self, parts: &[&[u8]]) -> Result<NonNull<u8>, OutOfMemory> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        // SAFETY: the pool is valid by `new`.
-        let raw = unsafe { sys::ngx_pnalloc(self.as_ptr(), len + 1) }.cast::<u8>();
-        let start = NonNull::new(raw).ok_or(OutOfMemory)?;
+        let start = self.bytes(len + 1)?;
         let mut to = start.as_ptr();
         for part in parts {
             // SAFETY: the parts' lengths add up to `len`; fresh memory overlaps nothing.
@@ -132,6 +142,26 @@ impl<'p> Pool<'p> {
         Ok(start)
     }
 
+    /// Moves values into the pool, next to each other.
+    pub(super) fn list<T: Copy>(
+        self,
+        len: usize,
+        values: impl Iterator<Item = T>,
+    ) -> Result<&'p [T], OutOfMemory> {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        let start = self.room_for_list::<T>(len)?;
+        let mut count = 0;
+        for value in values.take(len) {
+            // SAFETY: there is room for `len` values, which are fresh memory.
+            unsafe { start.as_ptr().add(count).write(value) };
+            count += 1;
+        }
+        // SAFETY: `count` values have just been written; the pool lives for `'p`, and nothing else refers to them.
+        Ok(unsafe { core::slice::from_raw_parts(start.as_ptr(), count) })
+    }
+
     /// Reads one byte after an allocation, to test that a sanitizer detects it.
     #[cfg(feature = "panic-probe")]
     pub(super) fn read_beyond(self) -> Result<u8, OutOfMemory> {
@@ -142,8 +172,13 @@ impl<'p> Pool<'p> {
 
     /// Copies a string.
     pub(super) fn text(self, text: &[u8]) -> Result<sys::ngx_str_t, OutOfMemory> {
-        let data = self.copy(&[text])?.as_ptr();
-        Ok(sys::ngx_str_t { len: text.len(), data })
+        self.joined(&[text])
+    }
+
+    /// Copies the parts into one string.
+    pub(super) fn joined(self, parts: &[&[u8]]) -> Result<sys::ngx_str_t, OutOfMemory> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        Ok(sys::ngx_str_t { len, data: self.copy(parts)?.as_ptr() })
     }
 }
 

@@ -69,6 +69,7 @@ pub(in crate::ffi) fn install() {
 }
 
 /// Returns the page of a request for which nginx made the response. Others are recognised without a look at the page.
+/// It runs outside of a guard, as every response passes here, and cannot panic.
 fn page_of(request: Request<'_>) -> Option<NonNull<Page>> {
     if request.get().err_status < FIRST_ERROR || !request.is_main() {
         return None;
@@ -84,12 +85,10 @@ unsafe extern "C" fn header_filter(raw: *mut sys::ngx_http_request_t) -> sys::ng
     let Some(found) = NonNull::new(raw) else { return ERROR };
     // SAFETY: nginx's call.
     let request = unsafe { Request::new(found) };
-    guard(request.log(), (), || {
-        if let Some(page) = page_of(request) {
-            // SAFETY: single thread, and nginx is not called while the reference lives.
-            announce(request, unsafe { &mut *page.as_ptr() });
-        }
-    });
+    if let Some(page) = page_of(request) {
+        // SAFETY: single thread, and nginx is not called while the reference lives.
+        guard(request.log(), (), || announce(request, unsafe { &mut *page.as_ptr() }));
+    }
     // SAFETY: nginx's chain of filters, by `install`.
     unsafe { NEXT_HEADER.map_or(ERROR, |next| next(raw)) }
 }
@@ -120,11 +119,14 @@ unsafe extern "C" fn body_filter(
     let Some(found) = NonNull::new(raw) else { return ERROR };
     // SAFETY: nginx's call.
     let request = unsafe { Request::new(found) };
-    let replaced = guard(request.log(), Err(OutOfMemory), || match page_of(request) {
-        // SAFETY: as in `header_filter`.
-        Some(page) => replace(request, unsafe { &mut *page.as_ptr() }, chain),
+    let replaced = match page_of(request) {
+        Some(page) => {
+            // SAFETY: as in `header_filter`.
+            let page = unsafe { &mut *page.as_ptr() };
+            guard(request.log(), Err(OutOfMemory), || replace(request, page, chain))
+        }
         None => Ok(chain),
-    });
+    };
     let Ok(chain) = replaced else { return ERROR };
     // SAFETY: nginx's chain of filters, by `install`.
     unsafe { NEXT_BODY.map_or(ERROR, |next| next(raw, chain)) }

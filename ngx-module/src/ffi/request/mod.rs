@@ -54,6 +54,19 @@ impl<'r> Request<'r> {
         unsafe { Pool::new(self.get().pool) }
     }
 
+    /// Keeps at most `len` values as long as the request.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`].
+    pub(crate) fn list<T: Copy>(
+        self,
+        len: usize,
+        values: impl Iterator<Item = T>,
+    ) -> Result<&'r [T], OutOfMemory> {
+        self.pool()?.list(len, values)
+    }
+
     /// Returns the bytes of one of the request's strings.
     fn text(self, text: sys::ngx_str_t) -> &'r [u8] {
         // SAFETY: nginx never changes a request's strings in place after it has parsed them; it sets new ones.
@@ -91,23 +104,34 @@ impl<'r> Request<'r> {
         self.text(self.get().args)
     }
 
-    /// Returns the URI as the client sent it, if the request is still for it: not after an internal redirect,
-    /// and not for a subrequest.
-    pub(crate) fn unparsed_uri(self) -> Option<&'r [u8]> {
+    /// Returns the URI as the client sent it, or escaped again where nginx has changed it: after an internal redirect,
+    /// and for a subrequest.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`].
+    pub(crate) fn forwarded_uri(self) -> Result<&'r [u8], OutOfMemory> {
         let raw = self.get();
-        (self.is_main() && raw.valid_unparsed_uri() != 0).then(|| self.text(raw.unparsed_uri))
-    }
-
-    /// Returns the escaped path, for when there is no [`Request::unparsed_uri`].
-    pub(crate) fn escaped_uri(self) -> Vec<u8> {
-        let uri = self.uri();
+        if self.is_main() && raw.valid_unparsed_uri() != 0 {
+            return Ok(self.text(raw.unparsed_uri));
+        }
+        let (uri, args) = (self.uri(), self.args());
         let from = uri.as_ptr().cast_mut();
         // SAFETY: with a null destination nginx counts the bytes that take two more when escaped.
         let growing = unsafe { sys::ngx_escape_uri(core::ptr::null_mut(), from, uri.len(), ESCAPE_URI) };
-        let mut escaped = vec![0; uri.len() + 2 * growing];
-        // SAFETY: the destination has room for exactly the escaped path.
-        unsafe { sys::ngx_escape_uri(escaped.as_mut_ptr(), from, uri.len(), ESCAPE_URI) };
-        escaped
+        let escaped = uri.len() + 2 * growing;
+        let query = if args.is_empty() { 0 } else { 1 + args.len() };
+        let to = self.pool()?.bytes(escaped + query)?.as_ptr();
+        // SAFETY: the memory is fresh, as long as the escaped path, a question mark and the query, all of which are
+        // written, and the request's.
+        unsafe {
+            sys::ngx_escape_uri(to, from, uri.len(), ESCAPE_URI);
+            if query > 0 {
+                to.add(escaped).write(b'?');
+                to.add(escaped + 1).copy_from_nonoverlapping(args.as_ptr(), args.len());
+            }
+            Ok(core::slice::from_raw_parts(to, escaped + query))
+        }
     }
 
     /// Whether it is the client's own request, not a subrequest.

@@ -3,7 +3,7 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use std::rc::Rc;
+use std::cell::Cell;
 
 use module_core::request_id::{self, GeneratedId};
 use module_core::served::Served;
@@ -17,9 +17,9 @@ use crate::ffi::sys;
 /// An entry in the pool. Subrequests share their main request's pool, so it contains the request that it belongs to.
 struct Record {
     request: NonNull<sys::ngx_http_request_t>,
-    served: Option<Rc<Served>>,
+    served: Option<Served>,
     /// The generated request ID.
-    name: Option<GeneratedId>,
+    id: Cell<Option<GeneratedId>>,
 }
 
 type Handler = unsafe extern "C" fn(*mut c_void);
@@ -32,32 +32,36 @@ static DROP_RECORD: Handler = drop_record;
 /// # Errors
 ///
 /// [`OutOfMemory`].
-pub(crate) fn store(request: Request<'_>, served: Rc<Served>) -> Result<(), OutOfMemory> {
-    let owner = NonNull::new(request.as_ptr()).ok_or(OutOfMemory)?;
-    request
-        .pool()?
-        .place_until(Record { request: owner, served: Some(served), name: None }, DROP_RECORD)
-        .map(drop)
+pub(crate) fn store(request: Request<'_>, served: Served) -> Result<(), OutOfMemory> {
+    let record = Record { request: owner(request)?, served: Some(served), id: Cell::new(None) };
+    request.pool()?.place_until(record, DROP_RECORD).map(drop)
 }
 
 /// Returns the latest record of this request.
 pub(crate) fn of<'r>(request: Request<'r>) -> Option<&'r Served> {
     find(request, |record| record.request.as_ptr() == request.as_ptr() && record.served.is_some())?
         .served
-        .as_deref()
+        .as_ref()
 }
 
 /// Returns the generated ID of this request and its subrequests, which share the pool; generates it if there is none.
 pub(crate) fn request_id(request: Request<'_>) -> GeneratedId {
-    if let Some(name) = find(request, |record| record.name.is_some()).and_then(|record| record.name) {
-        return name;
+    if let Some(id) = find(request, |record| record.id.get().is_some()).and_then(|record| record.id.get()) {
+        return id;
     }
-    let name = request_id::generate();
-    if let (Some(owner), Ok(pool)) = (NonNull::new(request.as_ptr()), request.pool()) {
+    let id = request_id::generate();
+    if let Some(record) = find(request, |_| true) {
+        record.id.set(Some(id));
+    } else if let (Ok(owner), Ok(pool)) = (owner(request), request.pool()) {
+        let record = Record { request: owner, served: None, id: Cell::new(Some(id)) };
         // Without memory the next caller gets another ID.
-        let _kept = pool.place_until(Record { request: owner, served: None, name: Some(name) }, DROP_RECORD);
+        let _kept = pool.place_until(record, DROP_RECORD);
     }
-    name
+    id
+}
+
+fn owner(request: Request<'_>) -> Result<NonNull<sys::ngx_http_request_t>, OutOfMemory> {
+    NonNull::new(request.as_ptr()).ok_or(OutOfMemory)
 }
 
 fn find<'r>(request: Request<'r>, matches: impl Fn(&Record) -> bool) -> Option<&'r Record> {

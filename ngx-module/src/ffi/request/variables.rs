@@ -3,6 +3,8 @@
 use core::ffi::CStr;
 use core::ptr::NonNull;
 
+use module_core::bytes::ShortText;
+
 use super::Request;
 use crate::ffi::codes::{ERROR, OK};
 use crate::ffi::conf::ConfContext;
@@ -13,7 +15,25 @@ use crate::ffi::{sys, text};
 #[derive(Debug)]
 pub(crate) struct Variable {
     pub(crate) name: &'static CStr,
-    pub(crate) value: fn(Request<'_>) -> Option<Vec<u8>>,
+    pub(crate) value: for<'r> fn(Request<'r>) -> Option<VariableText<'r>>,
+}
+
+/// The value of a variable.
+#[derive(Debug)]
+pub(crate) enum VariableText<'r> {
+    /// It is a part of the request, or is kept with it.
+    Kept(&'r [u8]),
+    /// It was made for the variable.
+    Short(ShortText),
+}
+
+impl AsRef<[u8]> for VariableText<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Kept(text) => text,
+            Self::Short(text) => text.as_ref(),
+        }
+    }
 }
 
 /// The variables of a module.
@@ -62,7 +82,7 @@ unsafe extern "C" fn get<V: Variables>(
     guard(request.log(), ERROR, || {
         let value = V::table().get(data).and_then(|variable| (variable.value)(request));
         let copy = match &value {
-            Some(value) => request.pool().and_then(|pool| pool.text(value)),
+            Some(value) => request.pool().and_then(|pool| pool.text(value.as_ref())),
             None => Ok(text::over(b"")),
         };
         let Ok(copy) = copy else { return ERROR };

@@ -108,13 +108,14 @@ unsafe fn send(
     if sending.is_aborted {
         return Ok(AGAIN);
     }
+    let greets = !core::mem::replace(&mut sending.greeted, true) && is_fresh(request);
+    if !greets && !sending.frames_body {
+        return Ok(write(request, sending, chain));
+    }
     let pool = request.pool()?;
     let mut out = Builder::new();
-    if !sending.greeted {
-        sending.greeted = true;
-        if is_fresh(request) {
-            out.push(chain::link(pool, chain::copied(pool, greeting)?)?);
-        }
+    if greets {
+        out.push(chain::link(pool, chain::copied(pool, greeting)?)?);
     }
     // SAFETY: by this function's contract.
     unsafe {
@@ -127,11 +128,10 @@ unsafe fn send(
         }
     }
     let mut first = out.first();
-    // SAFETY: nginx's calls, as its proxy module makes them: the writer takes what the links refer to, then buffers
-    // with our tag go back to `free` when they are sent, and all other links to the pool.
+    let rc = write(request, sending, first);
+    // SAFETY: nginx's call, as its proxy module makes it: buffers with our tag go back to `free` when they are sent, and
+    // all other links to the pool.
     unsafe {
-        let writer = &raw mut (*request.get().upstream).writer;
-        let rc = sys::ngx_chain_writer(writer.cast(), first);
         sys::ngx_chain_update_chains(
             pool.as_ptr(),
             &raw mut sending.free,
@@ -139,9 +139,19 @@ unsafe fn send(
             &raw mut first,
             tag(),
         );
-        sending.is_aborted = rc == ERROR && read_response_instead(request);
-        Ok(if sending.is_aborted { AGAIN } else { rc })
     }
+    Ok(rc)
+}
+
+/// Calls nginx's writer, which makes its own links to the chain's buffers.
+fn write(request: Request<'_>, sending: &mut SendState, chain: *mut sys::ngx_chain_t) -> sys::ngx_int_t {
+    // SAFETY: nginx calls the output filter with a connection, whose writer is the upstream's.
+    let rc = unsafe {
+        let writer = &raw mut (*request.get().upstream).writer;
+        sys::ngx_chain_writer(writer.cast(), chain)
+    };
+    sending.is_aborted = rc == ERROR && read_response_instead(request);
+    if sending.is_aborted { AGAIN } else { rc }
 }
 
 /// Reads the response although sending failed. An app that rejects an upload responds without having read it, and the
