@@ -55,10 +55,6 @@ impl<'a> Reader<'a> {
         Ok(u16::from_le_bytes(self.array(what)?))
     }
 
-    pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, ReadError> {
-        Ok(u32::from_le_bytes(self.array(what)?))
-    }
-
     /// Reads a string after its one-byte length.
     pub(crate) fn str8(&mut self, what: &'static str) -> Result<&'a str, ReadError> {
         let len = self.u8(what)?;

@@ -2,6 +2,8 @@
 //!
 //! Values are passed as the client sent them.
 
+mod headers;
+
 use protocol::request::{BodyLength, Request};
 
 /// Writer of variables as `name NUL value NUL`.
@@ -10,23 +12,10 @@ pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
 impl Variables<'_> {
     /// Adds a variable under its own name.
     pub(crate) fn put(&mut self, name: &[u8], value: &[u8]) {
+        self.0.reserve(name.len() + value.len() + 2);
         self.0.extend_from_slice(name);
         self.0.push(0);
         self.0.extend_from_slice(value);
-        self.0.push(0);
-    }
-
-    /// Adds a request header, named `HTTP_…`, with all its values and the separator between them.
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-        self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        self.0.push(0);
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.0.extend_from_slice(separator);
-            }
-            self.0.extend_from_slice(value);
-        }
         self.0.push(0);
     }
 }
@@ -55,7 +44,7 @@ pub(crate) fn write_variables(request: &Request<'_>, out: &mut Variables<'_>) {
     if head.upgrade {
         out.put(b"HTTP_CONNECTION", b"upgrade");
     }
-    write_headers(request, out);
+    headers::write(request.headers, out.0);
 }
 
 fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
@@ -66,46 +55,6 @@ fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
     out.put(b"SERVER_PORT", port.unwrap_or(default_port));
     out.put(b"SERVER_SOFTWARE", request.head.server_software);
     out.put(b"SERVER_PROTOCOL", request.protocol());
-}
-
-/// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
-/// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
-fn write_headers(request: &Request<'_>, out: &mut Variables<'_>) {
-    let mut seen = SeenNames::default();
-    for (at, (name, value)) in request.headers.iter().enumerate() {
-        match name.len() {
-            12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {}
-            10 if name.eq_ignore_ascii_case(b"connection") => {}
-            _ if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
-            _ if seen.add(name) && is_repeated(request, name, at) => {}
-            _ => {
-                let same = request.headers.iter().skip(at).filter(|(n, _)| n.eq_ignore_ascii_case(name));
-                let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
-                out.put_header(name, same.map(|(_, value)| value), separator);
-            }
-        }
-    }
-}
-
-/// Whether a header before the one at `at` has this name: this one was written together with it.
-fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
-    request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
-}
-
-/// A Bloom filter of header names: most occur once, and need not be compared with all the others.
-#[derive(Default)]
-struct SeenNames(u64);
-
-impl SeenNames {
-    /// Adds a name; false if it was certainly not added before.
-    fn add(&mut self, name: &[u8]) -> bool {
-        let sum = name.iter().fold(name.len(), |sum, b| sum.wrapping_mul(31) + usize::from(b | 0x20));
-        let bit = 1 << (sum % 64);
-        let may_be_known = self.0 & bit != 0;
-        self.0 |= bit;
-        may_be_known
-    }
 }
 
 /// Returns the path below the base URI; `/` if nothing is left.
