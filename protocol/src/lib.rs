@@ -27,6 +27,7 @@ pub mod status;
 
 mod payload;
 mod reader;
+mod request_head;
 
 pub use payload::PayloadError;
 pub use reader::ReadError;

@@ -104,8 +104,10 @@ pub fn encoded_len(name: &[u8], value: &[u8]) -> usize {
 pub fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let name = &name[..name.len().min(usize::from(u16::MAX))];
     let value = &value[..value.len().min(u32::MAX as usize)];
-    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    let ([n0, n1], [v0, v1, v2, v3]) =
+        ((name.len() as u16).to_le_bytes(), (value.len() as u32).to_le_bytes());
+    out.reserve(PREFIX + name.len() + value.len());
+    out.extend_from_slice(&[n0, n1, v0, v1, v2, v3]);
     out.extend_from_slice(name);
     out.extend_from_slice(value);
 }
