@@ -6,6 +6,8 @@ mod headers;
 
 use protocol::request::{BodyLength, Request};
 
+use super::decimal::put_decimal;
+
 /// Writer of variables as `name NUL value NUL`.
 pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
 
@@ -85,19 +87,10 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 fn put_number(out: &mut Variables<'_>, name: &[u8], number: u64) {
-    // Twenty digits are enough for any u64.
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.put(name, &digits[at..]);
+    out.0.extend_from_slice(name);
+    out.0.push(0);
+    put_decimal(number, out.0);
+    out.0.push(0);
 }
 
 #[cfg(test)]
