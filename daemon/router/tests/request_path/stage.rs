@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,12 +22,10 @@ use protocol::pairs;
 use protocol::request::{AppRef, BodyLength, RequestHead};
 use protocol::settings::{Digest, Settings, Value};
 
-/// What a loader sends when it accepts a connection.
-const GREETING: [u8; 8] = [0, 0, 0, 0, 6, 0, 0, 0];
 /// When nginx has read its configuration.
 const CONFIGURED_MS: u64 = 1_795_000_000_000;
 /// How long a response may take, also under valgrind.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The headers of a browser's request.
 const HEADERS: [(&str, &str); 7] = [
     ("Host", "www.example.org"),
@@ -54,40 +53,45 @@ pub(crate) struct Nginx {
 }
 
 impl Stage {
-    /// Starts a router with one process of this kind, which serves this many requests at the same time.
-    pub(crate) fn new(kind: AppKind, max_concurrent: u32) -> Self {
+    /// Starts a router with one process of this kind, which serves one request at a time. `serve` plays it on each of
+    /// its connections.
+    pub(crate) fn new(kind: AppKind, serve: impl Fn(UnixStream) + Send + Sync + 'static) -> Self {
         let dir = std::env::temp_dir().join(format!("request-path.{}.{kind:?}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let app = UnixListener::bind(dir.join("app")).unwrap();
-        thread::spawn(move || play_app(&app, kind));
+        let serve = Arc::new(serve);
+        thread::spawn(move || {
+            for stream in app.incoming() {
+                let (stream, serve) = (stream.unwrap(), serve.clone());
+                thread::spawn(move || serve(stream));
+            }
+        });
         let (supervisor, link) = Channel::pair().unwrap();
         let router = thread::Builder::new().name("router".into()).spawn(move || {
             router::run(link.into_fd());
         });
         let stage = Self { dir, kind, supervisor, router: Some(router.unwrap()) };
-        stage.configure(max_concurrent);
+        stage.configure();
         stage
     }
 
-    /// Opens a connection as nginx's worker does, and sends the first request.
-    pub(crate) fn nginx(&self) -> Nginx {
+    /// Opens a connection as nginx's worker does.
+    pub(crate) fn nginx(&self, method: &[u8]) -> Nginx {
         let mut stream = UnixStream::connect(self.dir.join("nginx")).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let globals = Globals { configured_ms: CONFIGURED_MS, settings: Settings::new() };
         stream.write_all(&[hello().to_frame(), globals.to_frame().unwrap()].concat()).unwrap();
-        let mut nginx = Nginx { stream, request: request(self.kind, &self.dir), room: vec![0; 64 * 1024] };
-        nginx.request();
-        nginx
+        Nginx { stream, request: request(self.kind, &self.dir, method), room: vec![0; 64 * 1024] }
     }
 
-    fn configure(&self, max_concurrent: u32) {
+    fn configure(&self) {
         let [nginx, tools] = ["nginx", "tools"].map(|name| UnixListener::bind(self.dir.join(name)).unwrap());
         let config = Box::new(config(&self.dir));
         self.supervisor.send(&Notice::Config(*config), &[nginx.as_fd(), tools.as_fd()]).unwrap();
         let (output, input) = std::io::pipe().unwrap();
         // The router takes the end of its output for the end of a process.
         std::mem::forget(input);
-        let record = process(self.kind, &self.dir, max_concurrent);
+        let record = process(self.kind, &self.dir);
         self.supervisor.send(&Notice::Adopt(record), &[output.as_fd()]).unwrap();
         self.supervisor.send(&Notice::Serve, &[]).unwrap();
         let link = Channel::new(self.supervisor.as_fd().try_clone_to_owned().unwrap()).unwrap();
@@ -109,12 +113,6 @@ impl Drop for Stage {
 }
 
 impl Nginx {
-    /// Sends one request and reads its response.
-    pub(crate) fn request(&mut self) {
-        self.send();
-        self.receive();
-    }
-
     /// Sends one request.
     pub(crate) fn send(&mut self) {
         self.stream.write_all(&self.request).unwrap();
@@ -137,6 +135,12 @@ impl Nginx {
                 rest = behind;
             }
         }
+    }
+
+    /// Reads once.
+    pub(crate) fn receive_some(&mut self) -> &[u8] {
+        let received = self.stream.read(&mut self.room).unwrap();
+        &self.room[..received]
     }
 
     /// Closes the connection.
@@ -162,14 +166,14 @@ fn app(kind: AppKind, dir: &Path) -> (String, AppKind, &'static [u8]) {
     (dir.display().to_string(), kind, command)
 }
 
-fn request(kind: AppKind, dir: &Path) -> Vec<u8> {
+fn request(kind: AppKind, dir: &Path, method: &[u8]) -> Vec<u8> {
     let (root, kind, start_command) = app(kind, dir);
     let block = Settings::new().encode().unwrap();
     let head = RequestHead {
         settings_digest: Digest::of(&block),
         settings_len: block.len() as u32,
         app: AppRef { group: root.as_bytes(), root: root.as_bytes(), kind, start_command },
-        method: b"GET",
+        method,
         uri: b"/articles/2026/11?page=2",
         base_uri: b"",
         document_root: b"/srv/www/public",
@@ -223,7 +227,7 @@ fn config(dir: &Path) -> RouterConfig {
 }
 
 /// A process as an earlier router handed it over.
-fn process(kind: AppKind, dir: &Path, max_concurrent: u32) -> ProcessRecord {
+fn process(kind: AppKind, dir: &Path) -> ProcessRecord {
     let (root, kind, start_command) = app(kind, dir);
     let block = Settings::new().encode().unwrap();
     let (root, software) = (root.as_bytes(), "nginx/1.22.1".as_bytes());
@@ -235,7 +239,7 @@ fn process(kind: AppKind, dir: &Path, max_concurrent: u32) -> ProcessRecord {
         address: Address::Unix(dir.join("app")),
         user: AppUser { uid: 0, gid: 0, name: "root".into() },
         started_ms: 1,
-        max_concurrent: Some(max_concurrent),
+        max_concurrent: Some(1),
         revision: None,
         environment: std::collections::BTreeMap::new(),
         handover_data: handover_data.unwrap(),
@@ -254,42 +258,6 @@ fn play_supervisor(link: &Channel) {
             }
             Ok(Some(_)) => {}
             _ => return,
-        }
-    }
-}
-
-fn play_app(listener: &UnixListener, kind: AppKind) {
-    for stream in listener.incoming() {
-        let stream = stream.unwrap();
-        thread::spawn(move || serve(stream, kind));
-    }
-}
-
-/// Answers every request on one connection with twelve bytes.
-fn serve(mut stream: UnixStream, kind: AppKind) {
-    let response: &[u8] = match kind {
-        AppKind::Generic => {
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 12\r\n\r\nhello world\n"
-        }
-        _ => {
-            stream.write_all(&GREETING).unwrap();
-            b"\x30\0\0\0\x01\0\0\0200 OK\0Content-Type\0text/plain\0Content-Length\x0012\x0c\0\0\0\x02\x01\0\0hello world\n"
-        }
-    };
-    let mut room = vec![0; 64 * 1024];
-    let mut received = 0;
-    while let Ok(more) = stream.read(&mut room[received..]) {
-        if more == 0 {
-            return;
-        }
-        received += more;
-        let complete = match kind {
-            AppKind::Generic => room[..received].ends_with(b"\r\n\r\n"),
-            _ => room.first_chunk().is_some_and(|len| u32::from_le_bytes(*len) as usize + 16 == received),
-        };
-        if complete {
-            received = 0;
-            stream.write_all(response).unwrap();
         }
     }
 }
