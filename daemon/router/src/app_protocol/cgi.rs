@@ -14,9 +14,18 @@ pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
 impl Variables<'_> {
     /// Adds a variable under its own name.
     pub(crate) fn put(&mut self, name: &[u8], value: &[u8]) {
-        self.0.reserve(name.len() + value.len() + 2);
         self.0.extend_from_slice(name);
         self.0.push(0);
+        self.put_value(value);
+    }
+
+    /// Adds a variable; `name` ends with NUL. Its length is known to the compiler, which then copies it inline.
+    fn add<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
+        self.0.extend_from_slice(name);
+        self.put_value(value);
+    }
+
+    fn put_value(&mut self, value: &[u8]) {
         self.0.extend_from_slice(value);
         self.0.push(0);
     }
@@ -26,25 +35,25 @@ impl Variables<'_> {
 pub(crate) fn write_variables(request: &Request<'_>, out: &mut Variables<'_>) {
     let head = &request.head;
     let (path, query) = split_at_byte(head.uri, b'?');
-    out.put(b"REQUEST_URI", head.uri);
-    out.put(b"PATH_INFO", path_info(path, head.base_uri));
-    out.put(b"SCRIPT_NAME", head.base_uri);
-    out.put(b"QUERY_STRING", query.unwrap_or_default());
-    out.put(b"REQUEST_METHOD", head.method);
+    out.add(b"REQUEST_URI\0", head.uri);
+    out.add(b"PATH_INFO\0", path_info(path, head.base_uri));
+    out.add(b"SCRIPT_NAME\0", head.base_uri);
+    out.add(b"QUERY_STRING\0", query.unwrap_or_default());
+    out.add(b"REQUEST_METHOD\0", head.method);
     write_server(request, out);
-    out.put(b"REMOTE_ADDR", if head.remote_addr.is_empty() { b"127.0.0.1" } else { head.remote_addr });
-    put_number(out, b"REMOTE_PORT", u64::from(head.remote_port));
+    out.add(b"REMOTE_ADDR\0", if head.remote_addr.is_empty() { b"127.0.0.1" } else { head.remote_addr });
+    put_number(out, b"REMOTE_PORT\0", u64::from(head.remote_port));
     if !head.remote_user.is_empty() {
-        out.put(b"REMOTE_USER", head.remote_user);
+        out.add(b"REMOTE_USER\0", head.remote_user);
     }
     if head.https {
-        out.put(b"HTTPS", b"on");
+        out.add(b"HTTPS\0", b"on");
     }
     if let BodyLength::Known(length) = head.body {
-        put_number(out, b"CONTENT_LENGTH", length);
+        put_number(out, b"CONTENT_LENGTH\0", length);
     }
     if head.upgrade {
-        out.put(b"HTTP_CONNECTION", b"upgrade");
+        out.add(b"HTTP_CONNECTION\0", b"upgrade");
     }
     headers::write(request.headers, out.0);
 }
@@ -53,10 +62,10 @@ fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
     let default_port: &[u8] = if request.head.https { b"443" } else { b"80" };
     let host = request.headers.get(b"host").unwrap_or(b"localhost");
     let (name, port) = split_host(host);
-    out.put(b"SERVER_NAME", name);
-    out.put(b"SERVER_PORT", port.unwrap_or(default_port));
-    out.put(b"SERVER_SOFTWARE", request.head.server_software);
-    out.put(b"SERVER_PROTOCOL", request.protocol());
+    out.add(b"SERVER_NAME\0", name);
+    out.add(b"SERVER_PORT\0", port.unwrap_or(default_port));
+    out.add(b"SERVER_SOFTWARE\0", request.head.server_software);
+    out.add(b"SERVER_PROTOCOL\0", request.protocol());
 }
 
 /// Returns the path below the base URI; `/` if nothing is left.
@@ -86,9 +95,8 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn put_number(out: &mut Variables<'_>, name: &[u8], number: u64) {
+fn put_number<const N: usize>(out: &mut Variables<'_>, name: &[u8; N], number: u64) {
     out.0.extend_from_slice(name);
-    out.0.push(0);
     put_decimal(number, out.0);
     out.0.push(0);
 }

@@ -80,14 +80,18 @@ fn is_ordinary(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
 fn put_name(name: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     out.extend_from_slice(PREFIX);
-    out.extend(name.iter().map(|byte| OF_NAME[usize::from(*byte)]));
-    let is_left_out = out[start..].contains(&0);
-    if is_left_out {
-        out.truncate(start);
-    } else {
+    let mut is_written = true;
+    out.extend(name.iter().map(|byte| {
+        let written = OF_NAME[usize::from(*byte)];
+        is_written &= written != 0;
+        written
+    }));
+    if is_written {
         out.push(0);
+    } else {
+        out.truncate(start);
     }
-    !is_left_out
+    is_written
 }
 
 /// A Bloom filter of header names.
