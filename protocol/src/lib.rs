@@ -28,6 +28,7 @@ pub mod status;
 mod payload;
 mod reader;
 mod varint;
+mod request_head;
 
 pub use payload::PayloadError;
 pub use reader::ReadError;

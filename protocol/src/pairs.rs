@@ -7,7 +7,6 @@
 use std::fmt;
 
 use crate::limits::MAX_HEADERS;
-use crate::reader::{ReadError, Reader};
 
 const PREFIX: usize = 6;
 
@@ -47,10 +46,10 @@ impl<'a> Pairs<'a> {
     ///
     /// [`PairsError`] when the block is cut, too long or contains an empty name.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PairsError> {
-        let mut reader = Reader::new(bytes);
+        let mut rest = bytes;
         let mut count = 0;
-        while !reader.is_empty() {
-            let (name, _) = take_pair(&mut reader).map_err(|_| PairsError::Cut)?;
+        while !rest.is_empty() {
+            let (name, _) = take_pair(&mut rest).ok_or(PairsError::Cut)?;
             if name.is_empty() {
                 return Err(PairsError::EmptyName);
             }
@@ -64,7 +63,7 @@ impl<'a> Pairs<'a> {
 
     /// Returns the headers in the order in which they were sent.
     pub fn iter(&self) -> PairsIter<'a> {
-        PairsIter { reader: Reader::new(self.bytes) }
+        PairsIter { rest: self.bytes }
     }
 
     /// Returns the value of the first header of this name, compared case-insensitively.
@@ -85,14 +84,14 @@ impl<'a> IntoIterator for Pairs<'a> {
 /// Iterator over the headers of a [`Pairs`].
 #[derive(Debug, Clone)]
 pub struct PairsIter<'a> {
-    reader: Reader<'a>,
+    rest: &'a [u8],
 }
 
 impl<'a> Iterator for PairsIter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        take_pair(&mut self.reader).ok()
+        take_pair(&mut self.rest)
     }
 }
 
@@ -105,18 +104,21 @@ pub fn encoded_len(name: &[u8], value: &[u8]) -> usize {
 pub fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let name = &name[..name.len().min(usize::from(u16::MAX))];
     let value = &value[..value.len().min(u32::MAX as usize)];
-    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    let ([n0, n1], [v0, v1, v2, v3]) =
+        ((name.len() as u16).to_le_bytes(), (value.len() as u32).to_le_bytes());
+    out.reserve(PREFIX + name.len() + value.len());
+    out.extend_from_slice(&[n0, n1, v0, v1, v2, v3]);
     out.extend_from_slice(name);
     out.extend_from_slice(value);
 }
 
-fn take_pair<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), ReadError> {
-    let name_len = reader.u16("length of a header name")?;
-    let value_len = reader.u32("length of a header value")?;
-    let name = reader.take(usize::from(name_len), "header name")?;
-    let value = reader.take(value_len as usize, "header value")?;
-    Ok((name, value))
+/// Takes a header from the front of `bytes`; `None`, and nothing is taken, if it is cut.
+fn take_pair<'a>(bytes: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let ([n0, n1, v0, v1, v2, v3], rest) = bytes.split_first_chunk::<PREFIX>()?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*n0, *n1])))?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes([*v0, *v1, *v2, *v3]) as usize)?;
+    *bytes = rest;
+    Some((name, value))
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// Returns the bytes that are left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], ReadError> {
         let (head, rest) = self.0.split_at_checked(len).ok_or(ReadError::MissingData(what))?;
         self.0 = rest;
@@ -53,10 +58,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u16(&mut self, what: &'static str) -> Result<u16, ReadError> {
         Ok(u16::from_le_bytes(self.array(what)?))
-    }
-
-    pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, ReadError> {
-        Ok(u32::from_le_bytes(self.array(what)?))
     }
 
     /// Reads a string after its one-byte length.
@@ -75,7 +76,8 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(len, what)?).map_err(|_| ReadError::NotUtf8(what))
     }
 
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], ReadError> {
+    /// Reads exactly this many bytes.
+    pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], ReadError> {
         let bytes = self.take(N, what)?;
         bytes.try_into().map_err(|_| ReadError::MissingData(what))
     }

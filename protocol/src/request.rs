@@ -12,6 +12,7 @@ pub use crate::app_kind::AppKind;
 use crate::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
+use crate::request_head;
 use crate::settings::Digest;
 use crate::varint;
 
@@ -151,8 +152,8 @@ impl<'a> Request<'a> {
     /// [`PayloadError`] when any part is damaged.
     pub fn decode(payload: &'a [u8]) -> Result<Self, PayloadError> {
         const WHAT: &str = "request head";
-        let (head, used) = payload::decode::<RequestHead<'a>>(WHAT, payload)?;
-        let rest = payload.get(used..).unwrap_or_default();
+        let (head, rest) =
+            request_head::decode(payload).map_err(|err| PayloadError::Malformed(WHAT, err.to_string()))?;
         let (settings, headers) = rest
             .split_at_checked(head.settings_len as usize)
             .ok_or_else(|| PayloadError::Malformed(WHAT, "it ends inside its settings".into()))?;

@@ -2,7 +2,11 @@
 //!
 //! Values are passed as the client sent them.
 
+mod headers;
+
 use protocol::request::{BodyLength, Request};
+
+use super::decimal::put_decimal;
 
 /// Writer of variables as `name NUL value NUL`.
 pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
@@ -12,21 +16,17 @@ impl Variables<'_> {
     pub(crate) fn put(&mut self, name: &[u8], value: &[u8]) {
         self.0.extend_from_slice(name);
         self.0.push(0);
-        self.0.extend_from_slice(value);
-        self.0.push(0);
+        self.put_value(value);
     }
 
-    /// Adds a request header, named `HTTP_…`, with all its values and the separator between them.
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-        self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        self.0.push(0);
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.0.extend_from_slice(separator);
-            }
-            self.0.extend_from_slice(value);
-        }
+    /// Adds a variable; `name` ends with NUL. Its length is known to the compiler, which then copies it inline.
+    fn add<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
+        self.0.extend_from_slice(name);
+        self.put_value(value);
+    }
+
+    fn put_value(&mut self, value: &[u8]) {
+        self.0.extend_from_slice(value);
         self.0.push(0);
     }
 }
@@ -35,77 +35,37 @@ impl Variables<'_> {
 pub(crate) fn write_variables(request: &Request<'_>, out: &mut Variables<'_>) {
     let head = &request.head;
     let (path, query) = split_at_byte(head.uri, b'?');
-    out.put(b"REQUEST_URI", head.uri);
-    out.put(b"PATH_INFO", path_info(path, head.base_uri));
-    out.put(b"SCRIPT_NAME", head.base_uri);
-    out.put(b"QUERY_STRING", query.unwrap_or_default());
-    out.put(b"REQUEST_METHOD", head.method);
+    out.add(b"REQUEST_URI\0", head.uri);
+    out.add(b"PATH_INFO\0", path_info(path, head.base_uri));
+    out.add(b"SCRIPT_NAME\0", head.base_uri);
+    out.add(b"QUERY_STRING\0", query.unwrap_or_default());
+    out.add(b"REQUEST_METHOD\0", head.method);
     write_server(request, out);
-    out.put(b"REMOTE_ADDR", if head.remote_addr.is_empty() { b"127.0.0.1" } else { head.remote_addr });
-    put_number(out, b"REMOTE_PORT", u64::from(head.remote_port));
+    out.add(b"REMOTE_ADDR\0", if head.remote_addr.is_empty() { b"127.0.0.1" } else { head.remote_addr });
+    put_number(out, b"REMOTE_PORT\0", u64::from(head.remote_port));
     if !head.remote_user.is_empty() {
-        out.put(b"REMOTE_USER", head.remote_user);
+        out.add(b"REMOTE_USER\0", head.remote_user);
     }
     if head.https {
-        out.put(b"HTTPS", b"on");
+        out.add(b"HTTPS\0", b"on");
     }
     if let BodyLength::Known(length) = head.body {
-        put_number(out, b"CONTENT_LENGTH", length);
+        put_number(out, b"CONTENT_LENGTH\0", length);
     }
     if head.upgrade {
-        out.put(b"HTTP_CONNECTION", b"upgrade");
+        out.add(b"HTTP_CONNECTION\0", b"upgrade");
     }
-    write_headers(request, out);
+    headers::write(request.headers, out.0);
 }
 
 fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
     let default_port: &[u8] = if request.head.https { b"443" } else { b"80" };
     let host = request.headers.get(b"host").unwrap_or(b"localhost");
     let (name, port) = split_host(host);
-    out.put(b"SERVER_NAME", name);
-    out.put(b"SERVER_PORT", port.unwrap_or(default_port));
-    out.put(b"SERVER_SOFTWARE", request.head.server_software);
-    out.put(b"SERVER_PROTOCOL", request.protocol());
-}
-
-/// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
-/// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
-fn write_headers(request: &Request<'_>, out: &mut Variables<'_>) {
-    let mut seen = SeenNames::default();
-    for (at, (name, value)) in request.headers.iter().enumerate() {
-        match name.len() {
-            12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {}
-            10 if name.eq_ignore_ascii_case(b"connection") => {}
-            _ if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
-            _ if seen.add(name) && is_repeated(request, name, at) => {}
-            _ => {
-                let same = request.headers.iter().skip(at).filter(|(n, _)| n.eq_ignore_ascii_case(name));
-                let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
-                out.put_header(name, same.map(|(_, value)| value), separator);
-            }
-        }
-    }
-}
-
-/// Whether a header before the one at `at` has this name: this one was written together with it.
-fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
-    request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
-}
-
-/// A Bloom filter of header names: most occur once, and need not be compared with all the others.
-#[derive(Default)]
-struct SeenNames(u64);
-
-impl SeenNames {
-    /// Adds a name; false if it was certainly not added before.
-    fn add(&mut self, name: &[u8]) -> bool {
-        let sum = name.iter().fold(name.len(), |sum, b| sum.wrapping_mul(31) + usize::from(b | 0x20));
-        let bit = 1 << (sum % 64);
-        let may_be_known = self.0 & bit != 0;
-        self.0 |= bit;
-        may_be_known
-    }
+    out.add(b"SERVER_NAME\0", name);
+    out.add(b"SERVER_PORT\0", port.unwrap_or(default_port));
+    out.add(b"SERVER_SOFTWARE\0", request.head.server_software);
+    out.add(b"SERVER_PROTOCOL\0", request.protocol());
 }
 
 /// Returns the path below the base URI; `/` if nothing is left.
@@ -135,20 +95,10 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn put_number(out: &mut Variables<'_>, name: &[u8], number: u64) {
-    // Twenty digits are enough for any u64.
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.put(name, &digits[at..]);
+fn put_number<const N: usize>(out: &mut Variables<'_>, name: &[u8; N], number: u64) {
+    out.0.extend_from_slice(name);
+    put_decimal(number, out.0);
+    out.0.push(0);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub(crate) mod buffer;
 pub(crate) mod cgi;
 pub(crate) mod connect;
+pub(crate) mod decimal;
 pub(crate) mod http;
 mod port_owner;
 mod proc_net;

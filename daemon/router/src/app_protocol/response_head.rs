@@ -202,16 +202,27 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     i64::try_from(length).is_ok().then_some(length)
 }
 
+/// Whether each byte may be in a token (RFC 9110, 5.6.2).
+const IS_OF_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let is_mark = matches!(
+            byte as u8,
+            b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~'
+        );
+        table[byte] = is_mark || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 fn has_control(value: &[u8]) -> bool {
     memchr::memchr3(b'\r', b'\n', 0, value).is_some()
 }
 
 pub(crate) fn is_token(name: &[u8]) -> bool {
-    let allowed = |b: &u8| {
-        b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
-    };
-    !name.is_empty() && name.iter().all(allowed)
+    !name.is_empty() && name.iter().all(|byte| IS_OF_TOKEN[usize::from(*byte)])
 }
 
 #[cfg(test)]

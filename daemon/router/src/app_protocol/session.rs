@@ -253,7 +253,7 @@ impl Decoder {
 
 /// Reads `STATUS NUL name NUL value …` into `head`.
 fn read_head(payload: &[u8], head: &mut Head) -> Result<(), ResponseError> {
-    let mut parts = payload.split(|b| *b == 0);
+    let mut parts = Parts(Some(payload));
     let status = parts.next().unwrap_or_default();
     let (code, reason) = match status.iter().position(|b| *b == b' ') {
         Some(at) => (&status[..at], &status[at + 1..]),
@@ -269,6 +269,23 @@ fn read_head(payload: &[u8], head: &mut Head) -> Result<(), ResponseError> {
         head.header(name, value.trim_ascii())?;
     }
     head.finish()
+}
+
+/// What a NUL separates.
+struct Parts<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        let (part, behind) = match memchr::memchr(0, rest) {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        self.0 = behind;
+        Some(part)
+    }
 }
 
 #[cfg(test)]

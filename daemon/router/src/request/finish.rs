@@ -48,9 +48,13 @@ impl Exchange<'_, '_> {
         if self.nginx.head.out_of_band && lease.worker.speaks_session() {
             lease.request_out_of_band();
         }
+        let slot = lease.worker.slot;
+        let is_wanted = self.router.dispatcher.inspect(|pool, _| pool.delays_others(slot));
         drop(lease);
-        // A request that waited for this process is sent before nginx is written to, so that the process is not idle.
-        yield_to_ready_tasks().await;
+        if is_wanted {
+            // A request that waited for this process is sent before nginx is written to, so that the process is not idle.
+            yield_to_ready_tasks().await;
+        }
         if write_remaining(self.nginx).await.is_err() {
             return KeepAlive::Close;
         }
@@ -122,7 +126,7 @@ impl Exchange<'_, '_> {
 
     /// Responds with a page of the daemon.
     async fn send_page(&mut self, page: &Page) -> KeepAlive {
-        let document = page.document(self.sent_json);
+        let document = page.document(self.sent_json());
         self.metrics.count_response(page.status);
         let NginxConn { frames, head, stream, .. } = &mut *self.nginx;
         frames.log_line.clone_from(&page.log_line);

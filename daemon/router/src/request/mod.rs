@@ -47,9 +47,6 @@ struct Exchange<'a, 's> {
     upgrade: bool,
     /// Sending it twice has the same effect as once, and it has no body.
     is_idempotent: bool,
-    sent_json: bool,
-    /// Its `Host`, for the hook; empty unless the app's time is limited.
-    host: String,
     https: bool,
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
@@ -57,6 +54,19 @@ struct Exchange<'a, 's> {
     encoded: Framing,
     /// Length of its encoded head.
     head_len: usize,
+}
+
+/// When a request arrived, and when it got a process.
+#[derive(Clone, Copy)]
+struct Times {
+    arrived: Instant,
+    granted: Instant,
+}
+
+impl Times {
+    fn waited(self) -> Duration {
+        self.granted.duration_since(self.arrived)
+    }
 }
 
 /// How an attempt at a process ended.
@@ -91,8 +101,6 @@ pub(crate) async fn run(
     nginx.request.extend_from_slice(payload);
     let request_slot = nginx.request_slot.clone();
     let _active = request_slot.begin(&route, &nginx.line, head.remote_addr, arrived);
-    let host = route.settings.router.max_request_time.and_then(|_| request.headers.get(b"host"));
-    let content_type = request.headers.get(b"content-type");
     let own_method = head.method == session::OUT_OF_BAND_METHOD.as_bytes();
     let mut exchange = Exchange {
         body: Body::new(head.body, chunked_framing(route.kind)).with_min_rate(router.config.min_upload_rate),
@@ -101,8 +109,6 @@ pub(crate) async fn run(
         upgrade: head.upgrade,
         is_idempotent: head.body == BodyLength::None
             && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
-        sent_json: content_type.is_some_and(|value| value.starts_with(b"application/json")),
-        host: host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default(),
         https: head.https,
         sticky: route.settings.sticky().and_then(|sticky| sticky.asked(&request)),
         encoded: chunked_framing(route.kind),
@@ -128,15 +134,14 @@ pub(crate) async fn run(
         }
     }
     router.restarts.check(&exchange.route, &router.dispatcher).await;
-    let after = exchange.attempt_all().await;
+    let after = exchange.attempt_all(arrived).await;
     exchange.metrics.request_time.add(arrived.elapsed());
     drop(tunnel);
     Ok(after)
 }
 
 impl Exchange<'_, '_> {
-    async fn attempt_all(&mut self) -> KeepAlive {
-        let arrived = Instant::now();
+    async fn attempt_all(&mut self, arrived: Instant) -> KeepAlive {
         for attempts_left in (0..MAX_ATTEMPTS).rev() {
             self.nginx.request_slot.enter(Phase::Queued);
             let lease = match self.checkout().await {
@@ -148,9 +153,9 @@ impl Exchange<'_, '_> {
                 None => return KeepAlive::Close,
             };
             let pid = lease.worker.record.pid;
-            let waited = arrived.elapsed();
-            self.metrics.queue_time.add(waited);
-            match self.attempt(lease, waited, attempts_left > 0).await {
+            let times = Times { arrived, granted: Instant::now() };
+            self.metrics.queue_time.add(times.waited());
+            match self.attempt(lease, times, attempts_left > 0).await {
                 Attempt::Done(after) => return after,
                 Attempt::Retry(why) => {
                     let app = &self.route.name;
@@ -195,7 +200,7 @@ impl Exchange<'_, '_> {
     }
 
     /// Sends the request to one process and its response to nginx.
-    async fn attempt(&mut self, lease: Lease, waited: Duration, may_retry: bool) -> Attempt {
+    async fn attempt(&mut self, lease: Lease, times: Times, may_retry: bool) -> Attempt {
         let pid = lease.worker.record.pid;
         if !self.reencode_for(&lease.worker) {
             let why = "the app was replaced by one of another type while the request was queued";
@@ -216,14 +221,14 @@ impl Exchange<'_, '_> {
                 return Attempt::Done(self.fail_before_response(pid, &why).await);
             }
         };
-        let sent_at = Instant::now();
+        let sent_at = if used_before { times.granted } else { Instant::now() };
         self.nginx.request_slot.send_to(pid, sent_at);
         self.add_sticky_cookie(lease.worker.sticky_number);
         let mut relay = Relay::new(
             Decoder::new(lease.worker.speaks_session(), self.to_head_request, self.upgrade),
             self.to_head_request,
             pid.unsigned_abs(),
-            waited,
+            times.waited(),
             sent_at,
             self.nginx.request_slot.clone(),
             self.metrics.clone(),
@@ -291,7 +296,18 @@ impl Exchange<'_, '_> {
     /// Returns the data for the hook of a request that takes too long.
     fn slow_request(&self) -> SlowRequest {
         let uri = self.nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: self.host.clone() }
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        SlowRequest { path: text(uri), host: text(self.header(b"host").unwrap_or_default()) }
+    }
+
+    /// Whether the client has sent JSON, and probably expects it.
+    fn sent_json(&self) -> bool {
+        self.header(b"content-type").is_some_and(|value| value.starts_with(b"application/json"))
+    }
+
+    /// Returns the value of a header. Decodes the request again: only failures need it.
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        Request::decode(&self.nginx.request).ok()?.headers.get(name)
     }
 }
 

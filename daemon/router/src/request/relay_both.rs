@@ -1,10 +1,15 @@
 //! The exchange with a process: the request's body and the response are relayed at the same time. A body that arrives
 //! too slowly while other requests wait for the process ends it.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use protocol::frame::{FrameHeader, FrameType};
+use tokio::task::coop::unconstrained;
 
 use crate::app_protocol::buffer::{Input, SMALL};
 use crate::app_protocol::request_body::{Body, BodyError};
@@ -37,6 +42,8 @@ pub(super) enum ExchangeError {
 }
 
 /// Relays the body and the response at the same time, within the app's time limit.
+///
+/// Once the body is delivered, the response comes first: when it is complete, nothing else matters.
 pub(super) async fn relay_both(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
@@ -49,11 +56,14 @@ pub(super) async fn relay_both(
     let rate = body.rate();
     let NginxConn { stream, input, frames, backlog, to_app, from_app, head, request_slot, .. } = nginx;
     let stream: &Stream = stream;
+    let delivered = Cell::new(false);
     let request = async {
         match body.send(&mut &*stream, input, &mut &*app, to_app).await {
             Ok(()) => {
                 request_slot.sent();
-                client_gone(stream, input, None).await;
+                delivered.set(true);
+                // Is noticed also if an app always has more to relay: tokio's budget would keep it pending behind that.
+                unconstrained(client_gone(stream, input, None)).await;
             }
             Err(BodyError::App { err, first: true }) => return ExchangeError::NotSent(err),
             // The app may have responded without reading all of it: the response side decides.
@@ -66,21 +76,40 @@ pub(super) async fn relay_both(
     let outlet = Outlet::new(stream, backlog, options);
     let (mut writer, mut app_reader) = (&outlet, app);
     let response = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
-    tokio::select! {
-        biased;
-        error = request => Err(error),
-        complete = response => complete.map_err(ExchangeError::Response),
-        err = outlet.drain() => Err(ExchangeError::Response(RelayError::Nginx(err))),
-        slow = too_slow(rate.as_deref(), others_wait) => Err(ExchangeError::SlowUpload(slow)),
-        limit = elapsed(limit) => Err(ExchangeError::TimedOut(limit)),
-    }
+    let is_limited = rate.is_some() || limit.is_some();
+    let limits = async {
+        tokio::select! {
+            biased;
+            slow = too_slow(rate.as_deref(), others_wait) => ExchangeError::SlowUpload(slow),
+            limit = elapsed(limit) => ExchangeError::TimedOut(limit),
+        }
+    };
+    let (mut request, mut response) = (pin!(request), pin!(response));
+    let (mut drain, mut limits) = (pin!(outlet.drain()), pin!(limits));
+    poll_fn(|cx| {
+        let was_delivered = delivered.get();
+        if !was_delivered && let Poll::Ready(error) = request.as_mut().poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if let Poll::Ready(complete) = response.as_mut().poll(cx) {
+            return Poll::Ready(complete.map_err(ExchangeError::Response));
+        }
+        if was_delivered && let Poll::Ready(error) = request.as_mut().poll(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if let Poll::Ready(err) = drain.as_mut().poll(cx) {
+            return Poll::Ready(Err(ExchangeError::Response(RelayError::Nginx(err))));
+        }
+        if is_limited { limits.as_mut().poll(cx).map(Err) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// Resolves when the time limit has elapsed, if there is one.
 async fn elapsed(limit: Option<Duration>) -> Duration {
     let Some(limit) = limit else { return std::future::pending().await };
     // Elapses also in a task that always has more to relay: tokio's budget would keep a sleep pending behind that.
-    tokio::task::coop::unconstrained(tokio::time::sleep(limit)).await;
+    unconstrained(tokio::time::sleep(limit)).await;
     limit
 }
 

@@ -1,6 +1,6 @@
 //! Frames for nginx, gathered so that one system call writes the output of one wake-up.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::pairs;
@@ -8,6 +8,7 @@ use protocol::request::BodyLength;
 use protocol::response::{Abort, AbortReason, LOG_LINE, ResponseHead};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::app_protocol::decimal::put_decimal;
 use crate::app_protocol::response_head::{Head, ResponseError};
 use crate::metrics::page_cache::Document;
 
@@ -176,8 +177,7 @@ fn fill(head: &mut Head, status: u16, document: &Document) -> Result<(), Respons
 fn put_own_headers(head: &Head, powered_by: &[u8], value: &mut Vec<u8>, out: &mut Vec<u8>) {
     if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
         value.clear();
-        // Writing to a vector cannot fail.
-        let _ = write!(value, "{length}");
+        put_decimal(length, value);
         pairs::put(out, b"Content-Length", value);
     }
     if head.status == 101 {
@@ -185,7 +185,8 @@ fn put_own_headers(head: &Head, powered_by: &[u8], value: &mut Vec<u8>, out: &mu
     }
     let reason = if head.reason.is_empty() { reason_phrase(head.status).as_bytes() } else { &head.reason };
     value.clear();
-    let _ = write!(value, "{} ", head.status);
+    put_decimal(u64::from(head.status), value);
+    value.push(b' ');
     value.extend_from_slice(reason);
     pairs::put(out, b"Status", value);
     pairs::put(out, b"X-Powered-By", powered_by);

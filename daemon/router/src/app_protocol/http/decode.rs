@@ -1,6 +1,6 @@
 //! Decoder of an app's HTTP response: interim heads, the head, the body by its framing.
 
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 
 use super::chunked::Chunked;
 use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
@@ -86,11 +86,13 @@ impl Decoder {
     /// Whether to parse an incomplete head again: its end may have arrived, or its length has doubled, so that a head
     /// that arrives byte by byte is not parsed for each byte.
     fn is_worth_parsing(&mut self, bytes: &[u8]) -> bool {
-        let news = &bytes[self.searched.saturating_sub(3).min(bytes.len())..];
-        let ends =
-            news.windows(2).any(|two| two == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n");
-        self.searched = bytes.len();
-        let worth = ends || bytes.len() >= 2 * self.parsed || bytes.len() > MAX_HEAD;
+        let searched = mem::replace(&mut self.searched, bytes.len());
+        let has_end = || {
+            let news = &bytes[searched.saturating_sub(3).min(bytes.len())..];
+            news.windows(2).any(|two| two == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n")
+        };
+        // The first bytes, usually the whole head, are parsed without a search.
+        let worth = bytes.len() >= 2 * self.parsed || bytes.len() > MAX_HEAD || has_end();
         if worth {
             self.parsed = bytes.len();
         }

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use protocol::request::{BodyLength, Request};
 
+use crate::app_protocol::decimal::put_decimal;
+
 /// Appends request line and headers to `out`. The URI keeps its base URI, where the app is mounted, unless the base is
 /// to be stripped: then it is in a header.
 pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut Vec<u8>) {
@@ -18,13 +20,15 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
     if stripped.is_some() {
         put(out, &[PREFIX, b": ", head.base_uri, b"\r\n"]);
     }
+    let mut has_host = false;
     for (name, value) in request.headers {
+        has_host |= name.eq_ignore_ascii_case(b"host");
         let is_prefix = stripped.is_some() && name.eq_ignore_ascii_case(PREFIX);
         if !is_ours(name) && !is_prefix {
             put(out, &[name, b": ", value, b"\r\n"]);
         }
     }
-    if request.headers.get(b"host").is_none() {
+    if !has_host {
         out.extend_from_slice(DEFAULT_HOST);
     }
     write_connection(request, out);
@@ -32,7 +36,9 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
     match head.body {
         BodyLength::None => {}
         BodyLength::Known(length) => {
-            let _ = write!(out, "content-length: {length}\r\n");
+            out.extend_from_slice(b"content-length: ");
+            put_decimal(length, out);
+            out.extend_from_slice(b"\r\n");
         }
         BodyLength::Unknown => put(out, &[b"transfer-encoding: chunked\r\n"]),
     }
@@ -59,7 +65,8 @@ pub(crate) fn write_chunk_head(len: usize, out: &mut Vec<u8>) {
 }
 
 fn write_connection(request: &Request<'_>, out: &mut Vec<u8>) {
-    match request.headers.get(b"upgrade").filter(|_| request.head.upgrade) {
+    let asked = request.head.upgrade.then(|| request.headers.get(b"upgrade"));
+    match asked.flatten() {
         Some(protocol) => put(out, &[b"connection: upgrade\r\nupgrade: ", protocol, b"\r\n"]),
         None => out.extend_from_slice(b"connection: keep-alive\r\n"),
     }
@@ -81,18 +88,19 @@ fn write_client(request: &Request<'_>, out: &mut Vec<u8>) {
 
 /// Whether a header is written here, whatever the client sent. Users that nginx authenticated are named by nginx only.
 fn is_ours(name: &[u8]) -> bool {
-    const OURS: [&[u8]; 8] = [
-        b"connection",
-        b"content-length",
-        b"expect",
-        b"keep-alive",
-        b"te",
-        b"transfer-encoding",
-        b"upgrade",
-        b"x-forwarded-user",
-    ];
+    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    let is_written_here = match name.len() {
+        2 => is(b"te"),
+        6 => is(b"expect"),
+        7 => is(b"upgrade"),
+        10 => is(b"connection") || is(b"keep-alive"),
+        14 => is(b"content-length"),
+        16 => is(b"x-forwarded-user"),
+        17 => is(b"transfer-encoding"),
+        _ => false,
+    };
     // A name that begins with ':' is not a header: see `protocol::request::PROTOCOL`.
-    name.starts_with(b":") || OURS.iter().any(|other| name.eq_ignore_ascii_case(other))
+    is_written_here || name.starts_with(b":")
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
