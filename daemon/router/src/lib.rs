@@ -6,10 +6,13 @@
 //! cycle.
 
 // The event loop, the state that its tasks share, and the link to the supervisor.
+mod control_plane;
+mod lock;
 pub(crate) mod run;
 mod shutdown;
 pub(crate) mod state;
 pub(crate) mod supervisor_link;
+pub(crate) mod threads;
 
 // A connection from nginx: its frames, then its state.
 pub(crate) mod connections;

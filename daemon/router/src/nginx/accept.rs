@@ -1,7 +1,7 @@
 //! Accept loop for connections from nginx, each of which is served by its own task.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -16,7 +16,7 @@ use common::link::Problem;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the daemon is about to end, or until the socket was replaced and its queue is empty.
-pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
+pub(crate) async fn run(router: Arc<RouterState>, listener: UnixListener) {
     let number = router.connections.socket_number();
     loop {
         descriptors::wait_for_room(&router).await;
@@ -41,7 +41,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 }
 
 /// Accepts at the socket that replaces the current one; the loop of the former socket ends when its queue is empty.
-pub(crate) fn replace_socket(router: &Rc<RouterState>, listener: UnixListener) {
+pub(crate) fn replace_socket(router: &Arc<RouterState>, listener: UnixListener) {
     router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));
 }

@@ -8,6 +8,7 @@
 //! process of its group is busy and the pool has room. A group without any process gets one before others get more,
 //! and replaces another group's process if necessary.
 
+mod by_number;
 mod fairness;
 #[cfg(test)]
 mod fairness_properties;
@@ -26,9 +27,10 @@ mod shortage;
 mod transitions;
 mod waited_for;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+pub(crate) use by_number::ByNumber;
 pub(crate) use group::{Deployment, Group, GroupOptions};
 use groups::Groups;
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
@@ -99,7 +101,7 @@ pub(crate) struct Limits {
 pub(crate) struct Pool {
     limits: Limits,
     groups: Groups,
-    processes: HashMap<Slot, Process>,
+    processes: ByNumber<Slot, Process>,
     next_slot: u64,
     next_waiter: u64,
     next_turn: u64,
@@ -128,7 +130,7 @@ impl Pool {
         Self {
             limits,
             groups: Groups::new(),
-            processes: HashMap::new(),
+            processes: ByNumber::default(),
             next_slot: 1,
             next_waiter: 1,
             next_turn: 0,
@@ -140,7 +142,13 @@ impl Pool {
         }
     }
 
+    /// Exchanges the actions since the last call, in order, for an empty list, whose memory is used for the next ones.
+    pub(crate) fn swap_actions(&mut self, with: &mut Vec<Action>) {
+        std::mem::swap(&mut self.actions, with);
+    }
+
     /// Returns the actions since the last call, in order.
+    #[cfg(test)]
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
