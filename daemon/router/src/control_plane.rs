@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::output::{AppLogs, Places};
 use super::spawn::Spawner;
 use super::state::RouterState;
+use super::threads::Threads;
 
 /// How long a process may take to end before it is killed, as in Passenger; the daemon's shutdown limit applies if it
 /// is shorter.
@@ -21,6 +22,7 @@ pub(super) struct ControlPlane {
     pub(super) shared: Arc<RouterState>,
     pub(super) spawner: Rc<Spawner>,
     pub(super) app_logs: Rc<AppLogs>,
+    pub(super) threads: Rc<Threads>,
     /// Notified when the router may end.
     pub(super) finished: Notify,
 }
@@ -40,7 +42,8 @@ impl ControlPlane {
             STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit)),
             Duration::from_secs(config.drain_limit),
         );
-        Rc::new(Self { shared, spawner, app_logs, finished: Notify::new() })
+        let threads = Rc::new(Threads::start(&shared));
+        Rc::new(Self { shared, spawner, app_logs, threads, finished: Notify::new() })
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     tokio::select! {
         () = handle_notices(&router, nginx, buffer) => {}
         () = router.finished.notified() => {}
+        why = router.threads.fails() => return Err(io::Error::other(why)),
     }
     Ok(())
 }
@@ -73,7 +74,7 @@ async fn handle_notices(router: &Rc<ControlPlane>, nginx: UnixListener, mut buff
 /// or check would start more processes.
 fn serve(router: &Rc<ControlPlane>, nginx: UnixListener) {
     let dispatcher = &router.dispatcher;
-    spawn_local(accept::run(router.shared.clone(), nginx));
+    spawn_local(accept::run(router.shared.clone(), router.threads.clone(), nginx));
     spawn_local(idle::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
     spawn_local(memory::watch(dispatcher.clone(), router.memory_monitor.clone()));
     spawn_local(pool_full::run(dispatcher.clone(), router.problems.clone()));
@@ -84,16 +85,21 @@ fn serve(router: &Rc<ControlPlane>, nginx: UnixListener) {
 /// Accepts connections on the new listening socket, which replaces the old one.
 fn replace_socket(router: &Rc<ControlPlane>, socket: Option<OwnedFd>) {
     match socket.ok_or_else(|| io::Error::other("it was not passed")).and_then(listener) {
-        Ok(socket) => accept::replace_socket(&router.shared, socket),
+        Ok(socket) => accept::replace_socket(&router.shared, &router.threads, socket),
         Err(why) => error!("cannot accept connections on the new socket for nginx: {why}"),
     }
 }
 
-fn answer_ping(router: &RouterState) {
+/// Answers the supervisor when every thread has shown that it runs.
+fn answer_ping(router: &Rc<ControlPlane>) {
     router.problems.expire();
-    if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("cannot notify the supervisor that the router is running");
-    }
+    let router = router.clone();
+    spawn_local(async move {
+        router.threads.all_respond().await;
+        if router.supervisor.order(&Order::Pong).is_err() {
+            warn!("cannot notify the supervisor that the router is running");
+        }
+    });
 }
 
 fn shut_down(router: &Rc<ControlPlane>, limit: u64, processes: Processes) {
