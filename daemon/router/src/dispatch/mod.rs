@@ -15,6 +15,8 @@ mod queue;
 mod refused;
 mod session;
 pub(crate) mod slot_probe;
+#[cfg(test)]
+mod stress;
 mod tables;
 pub(crate) mod worker;
 
