@@ -126,7 +126,8 @@ impl Route {
         let app = &described.app;
         self.kind == app.kind
             && self.name.as_bytes() == app.group
-            && Found::parse(&self.start_command).value == Found::parse(&text(app.start_command)).value
+            && (self.start_command.as_bytes() == app.start_command
+                || Found::parse(&self.start_command).value == Found::parse(&text(app.start_command)).value)
             && self.base_uri.as_bytes() == described.base_uri
     }
 

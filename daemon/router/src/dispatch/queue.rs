@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::tables::Waiting;
 use super::{Dispatcher, Lease, Refused};
@@ -24,6 +24,21 @@ enum Begun {
 }
 
 impl Dispatcher {
+    /// Returns a session of one of the group's processes if the request need not wait; then [`Self::checkout`] would
+    /// return it at once.
+    pub(crate) fn checkout_now(self: &Arc<Self>, group: GroupId, wanted: Option<u32>) -> Option<Lease> {
+        let worker = {
+            let mut tables = self.tables.lock();
+            if tables.closing {
+                return None;
+            }
+            let wanted = tables.wanted(group, wanted);
+            let slot = tables.pool.checkout_now(group, wanted, Instant::now())?;
+            tables.workers.get(&slot)?.clone()
+        };
+        Some(Lease::new(self.clone(), worker))
+    }
+
     /// Returns a session of one of the group's processes; waits for it if necessary, but not longer than `longest`.
     /// `wanted` is the sticky number of the process that served the client before.
     pub(crate) async fn checkout(
@@ -58,10 +73,7 @@ impl Dispatcher {
             if tables.closing {
                 return Err(Refused::ShuttingDown);
             }
-            let wanted = wanted.and_then(|number| {
-                tables.find(|worker| worker.route.group == group && worker.sticky_number == number)
-            });
-            let wanted = wanted.map(|worker| worker.slot);
+            let wanted = tables.wanted(group, wanted);
             match tables.pool.checkout(group, wanted, now) {
                 Checkout::Granted(slot) => {
                     tables.workers.get(&slot).cloned().map(Ok).ok_or(Refused::ShuttingDown)

@@ -67,6 +67,13 @@ impl Tables {
         self.workers.values().find(|worker| is_wanted(worker))
     }
 
+    /// Returns the group's process with this sticky number.
+    pub(super) fn wanted(&self, group: GroupId, number: Option<u32>) -> Option<Slot> {
+        let number = number?;
+        let is_wanted = |worker: &Worker| worker.route.group == group && worker.sticky_number == number;
+        self.find(is_wanted).map(|worker| worker.slot)
+    }
+
     /// Carries out the pool's actions.
     pub(super) fn settle(&mut self, effects: &mut Effects) {
         self.report_evictions(effects);

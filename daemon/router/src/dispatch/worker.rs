@@ -86,12 +86,13 @@ impl Worker {
     /// greeted one that was opened earlier: then that is used. The connection is counted until [`Self::uncount`].
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
+            // Without a task that may be told of a connection that is kept meanwhile.
+            if let Some(stream) = self.quiet(|connections| connections.take()) {
+                return Ok((stream?, true));
+            }
             let kept = self.kept.notified();
-            while let Some(idle) = self.take_idle() {
-                match idle.into_quiet() {
-                    Some(stream) => return Ok((stream?, true)),
-                    None => self.uncount(),
-                }
+            if let Some(stream) = self.quiet(Connections::take_or_open) {
+                return Ok((stream?, true));
             }
             let _opening = Opening(self);
             tokio::select! {
@@ -107,12 +108,20 @@ impl Worker {
         }
     }
 
-    /// Takes an idle connection. If there is none, the caller is counted as one that opens a connection.
-    fn take_idle(&self) -> Option<Idle> {
-        let mut connections = self.connections.lock();
-        let idle = connections.take();
-        connections.opening += usize::from(idle.is_none());
-        idle
+    /// Returns the first idle connection, as `take` returns them, on which nothing has arrived.
+    fn quiet(&self, take: impl Fn(&mut Connections) -> Option<Idle>) -> Option<io::Result<Stream>> {
+        loop {
+            // A statement of its own, so that the lock is released.
+            let idle = take(&mut self.connections.lock());
+            match idle?.into_quiet() {
+                Some(Ok(stream)) => return Some(Ok(stream)),
+                Some(Err(why)) => {
+                    self.uncount();
+                    return Some(Err(why));
+                }
+                None => self.uncount(),
+            }
+        }
     }
 
     /// Counts a connection no longer that a request holds.
@@ -220,6 +229,13 @@ impl Connections {
         };
         self.greeted += 1;
         Some(idle)
+    }
+
+    /// As [`Self::take`]; if there is none, the caller is counted as a task that opens a connection.
+    fn take_or_open(&mut self) -> Option<Idle> {
+        let idle = self.take();
+        self.opening += usize::from(idle.is_none());
+        idle
     }
 }
 

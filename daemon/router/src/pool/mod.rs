@@ -193,13 +193,7 @@ impl Pool {
     /// and waits for it if necessary, as long as that process serves.
     pub(crate) fn checkout(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Checkout {
         let wanted = wanted.filter(|slot| self.serves(*slot, id));
-        let free = match wanted {
-            Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
-            None => self.least_busy(id),
-        };
-        let free = free.filter(|_| !self.groups[id].paused);
-        if let Some(slot) = free {
-            self.begin_session(slot, now);
+        if let Some(slot) = self.checkout_now(id, wanted, now) {
             return Checkout::Granted(slot);
         }
         let group = &mut self.groups[id];
@@ -215,6 +209,19 @@ impl Pool {
         self.update_starving(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
+    }
+
+    /// Assigns a new request to a process, if [`Self::checkout`] would do so now; otherwise does nothing.
+    pub(crate) fn checkout_now(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Option<Slot> {
+        let free = match wanted.filter(|slot| self.serves(*slot, id)) {
+            Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
+            None => self.least_busy(id),
+        };
+        let free = free.filter(|_| !self.groups[id].paused);
+        if let Some(slot) = free {
+            self.begin_session(slot, now);
+        }
+        free
     }
 
     /// Begins a session of this process for an administrator, even if its app is paused; false when it has no free slot.

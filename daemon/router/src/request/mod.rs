@@ -188,6 +188,9 @@ impl Exchange<'_, '_> {
         if let Some(refused) = router.app_modes.check(route, dispatcher) {
             return Some(Err(refused));
         }
+        if let Some(lease) = dispatcher.checkout_now(route.group, self.sticky) {
+            return Some(Ok(lease));
+        }
         let others_wait = || dispatcher.inspect(|pool, _| pool.has_queue(route.group));
         tokio::select! {
             biased;

@@ -4,7 +4,7 @@
 //! The first check only records the state. Later, another modification time (even an older one) or a new file causes a
 //! restart. A removed file does not, nor does one that reappears with the same modification time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use tracing::info;
 use crate::app::route::Route;
 use crate::dispatch::Dispatcher;
 use crate::lock::Lock;
-use crate::pool::GroupId;
+use crate::pool::{ByNumber, GroupId};
 use crate::supervisor_link::{PendingOrders, Supervisor};
 use common::link::{Order, RestartFiles};
 
@@ -24,7 +24,7 @@ use common::link::{Order, RestartFiles};
 #[derive(Debug)]
 pub(crate) struct Restarts {
     throttle: Lock<Duration>,
-    seen: Lock<HashMap<GroupId, Seen>>,
+    seen: Lock<ByNumber<GroupId, Seen>>,
     /// Directories that have changed and are not checked yet.
     changed: Lock<HashSet<PathBuf>>,
     change: Notify,
