@@ -18,7 +18,7 @@ use super::state::RouterState;
 use crate::sys::stream::Stream;
 
 /// How often to check whether every thread responds.
-const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Number of seconds after which a thread that does not respond ends the router.
 const HANG_SECONDS: u32 = 30;
 /// Pause between two checks of whether a thread has responded.

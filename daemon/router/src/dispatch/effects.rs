@@ -45,6 +45,7 @@ impl Effects {
 
     /// Wakes and logs. Called without the lock.
     pub(super) fn apply(self) {
+        self.first.into_iter().chain(self.others).for_each(Waker::wake);
         for line in self.lines {
             match line {
                 Line::Debug(line) => debug!("{line}"),
@@ -52,6 +53,5 @@ impl Effects {
                 Line::Warning(line) => warn!("{line}"),
             }
         }
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
     }
 }

@@ -22,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Descriptors in use besides those of connections and of the output of processes.
 const OTHER: u64 = 16;
+/// Descriptors of the event loop of a further thread.
+const PER_THREAD: u64 = 3;
 /// Maximum number of descriptors reserved for what a request needs besides its connection: one to the app, a file for a
 /// slow client.
 const MAX_RESERVED: u64 = 256;
@@ -107,7 +109,8 @@ pub(crate) fn maximum(router: &RouterState) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);
     let reserved = (limit / 4).min(MAX_RESERVED);
-    limit.saturating_sub(OTHER + outputs + reserved).max(2)
+    let threads = PER_THREAD * (router.config.threads as u64).saturating_sub(1);
+    limit.saturating_sub(OTHER + threads + outputs + reserved).max(2)
 }
 
 fn limit() -> u64 {
