@@ -221,6 +221,7 @@ impl DaemonBuilder {
             None => command.args(paths.map(|(flag, path)| format!("--{flag}={}", path.display()))),
         };
         command
+            .args(self.threads())
             .args(&self.flags)
             .env(name, value)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -231,6 +232,15 @@ impl DaemonBuilder {
             command.uid(uid).gid(gid);
         }
         command
+    }
+
+    /// The number of threads of the router that the tests run with, unless this daemon has its own or is another
+    /// program.
+    fn threads(&self) -> Option<String> {
+        let has_own = self.flags.iter().any(|flag| flag.starts_with("--router-threads"))
+            || self.file.as_ref().is_some_and(|lines| lines.contains("router_threads"));
+        let wanted = std::env::var("TEST_ROUTER_THREADS").ok().filter(|_| !has_own && self.binary.is_none());
+        wanted.map(|threads| format!("--router-threads={threads}"))
     }
 
     fn write_file(&self, paths: &[(&str, PathBuf)], lines: &str) -> PathBuf {

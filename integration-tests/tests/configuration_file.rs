@@ -65,6 +65,7 @@ log_level = "debug"
 app_output = "log"
 app_output_limit = 5000
 min_upload_rate = 700
+router_threads = 2
 disable_log_prefix = true
 socket_backlog = 77
 core_file_descriptor_ulimit = 512

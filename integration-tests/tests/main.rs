@@ -123,6 +123,7 @@ mod response;
 mod restart;
 mod restart_at_once;
 mod router_hangs;
+mod router_threads;
 mod scheduling;
 mod service;
 mod service_container;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::app_kind::AppKind;
 use crate::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
-use crate::payload::{self, PayloadError};
+use crate::payload::PayloadError;
 use crate::request_head;
 use crate::settings::Digest;
 use crate::varint;

@@ -113,6 +113,11 @@ pub const fn text(default: &'static str) -> Setting {
     setting(SettingType::Text, DefaultValue::Text(default))
 }
 
+/// A number of threads, `auto` by default.
+pub const fn threads() -> Setting {
+    setting(SettingType::Threads, DefaultValue::Text("auto"))
+}
+
 /// A word.
 pub const fn one_of(words: &'static [&'static str], default: &'static str) -> Setting {
     setting(SettingType::OneOf(words), DefaultValue::Text(default))

@@ -8,6 +8,9 @@ pub const LOG_LEVELS: &[&str] = &[
     "debug3",
 ];
 
+/// Maximum of [`SettingType::Threads`].
+pub const MAX_THREADS: i64 = 64;
+
 /// The type of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingType {
@@ -20,6 +23,8 @@ pub enum SettingType {
         /// A further number that is allowed.
         also: Option<i64>,
     },
+    /// A number of threads, at most [`MAX_THREADS`], or `auto`.
+    Threads,
     /// A time: a number of seconds, or with nginx's units, such as `90`, `90s` or `1m 30s`.
     Seconds,
     /// Any text.
@@ -78,6 +83,9 @@ impl SettingType {
             (Self::Seconds, Value::Number(seconds)) => *seconds >= 0,
             (Self::Name, Value::Text(text)) => !text.is_empty(),
             (Self::OneOf(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Self::Threads, Value::Text(text)) => {
+                text == "auto" || number(text).is_some_and(|number| (1..=MAX_THREADS).contains(&number))
+            }
             (Self::LogLevel, Value::Text(text)) => {
                 LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
             }
@@ -105,6 +113,7 @@ impl SettingType {
             Self::Flag => "must be \"on\" or \"off\"".to_owned(),
             Self::Number { min, also: Some(also) } => format!("must be a number >= {min}, or {also}"),
             Self::Number { min, also: None } => format!("must be a number >= {min}"),
+            Self::Threads => format!("must be a number from 1 to {MAX_THREADS}, or \"auto\""),
             Self::Seconds => {
                 "must be a number of seconds, such as \"90\", or have units, as in \"1m 30s\"".to_owned()
             }

@@ -1,15 +1,18 @@
 //! The router: passes requests from nginx to application processes, and their responses back.
 //!
 //! It runs unprivileged, parses all untrusted input, and asks the supervisor for operations that need privileges. It
-//! has one thread and one event loop. The modules are listed in the order in which a request meets them: [`request`] calls
+//! has one event loop for each of its threads, of which the main one does everything but requests. The modules are listed in the order in which a request meets them: [`request`] calls
 //! [`apps`], [`watch`], [`dispatch`] with its [`pool`], [`app_protocol`] and [`response`] in turn. They have no import
 //! cycle.
 
 // The event loop, the state that its tasks share, and the link to the supervisor.
+mod control_plane;
+mod lock;
 pub(crate) mod run;
 mod shutdown;
 pub(crate) mod state;
 pub(crate) mod supervisor_link;
+pub(crate) mod threads;
 
 // A connection from nginx: its frames, then its state.
 pub(crate) mod connections;
@@ -67,11 +70,7 @@ use tracing::error;
 
 /// Runs the router on its end of the link until the supervisor ends it.
 pub fn run(link: OwnedFd) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(61)
-        .build_local(tokio::runtime::LocalOptions::default());
-    let ended = runtime.and_then(|runtime| {
+    let ended = runtime().and_then(|runtime| {
         let ended = runtime.block_on(run::run(link));
         // Does not wait for a thread that is blocked by a file system.
         runtime.shutdown_background();
@@ -84,4 +83,12 @@ pub fn run(link: OwnedFd) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Creates the event loop of a thread.
+fn runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(61)
+        .build_local(tokio::runtime::LocalOptions::default())
 }

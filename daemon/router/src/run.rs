@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::sys::resource::{self, Resource};
 use tokio::net::UnixListener;
 use tokio::task::spawn_local;
 use tracing::{error, warn};
 
+use super::control_plane::ControlPlane;
 use super::nginx::accept;
 use super::shutdown::Processes;
 use super::state::RouterState;
@@ -20,24 +22,25 @@ use common::link::{Notice, Order};
 
 /// Runs the router until the supervisor ends it.
 pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
-    let supervisor = Rc::new(Supervisor::new(link)?);
+    let supervisor = Arc::new(Supervisor::new(link)?);
     let mut buffer = Buffer::default();
     let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
         return Err(io::Error::other("the supervisor's first message is not the configuration"));
     };
     let (nginx, tools) = listeners(sockets)?;
-    let router = RouterState::new(config, supervisor.clone());
-    spawn_local(admin::run(router.clone(), tools));
+    let router = ControlPlane::new(RouterState::new(config, supervisor.clone()));
+    spawn_local(admin::run(router.shared.clone(), tools));
     spawn_local(async move { supervisor.flush().await });
     tokio::select! {
         () = handle_notices(&router, nginx, buffer) => {}
         () = router.finished.notified() => {}
+        why = router.threads.fails() => return Err(io::Error::other(why)),
     }
     Ok(())
 }
 
 /// Handles the supervisor's notices until the supervisor closes the link.
-async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
+async fn handle_notices(router: &Rc<ControlPlane>, nginx: UnixListener, mut buffer: Buffer) {
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
@@ -53,7 +56,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::Measured { ticket, held } => router.memory_monitor.complete(ticket, held),
             Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
-            Notice::Hooks(named) => router.spawner.hooks.set_named(named),
+            Notice::Hooks(named) => router.hooks.set_named(named),
             Notice::Overridden(overridden) => router.globals.set_overridden(overridden),
             Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
@@ -69,9 +72,9 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
 
 /// Starts accepting requests and the periodic checks, once all existing processes have been adopted: an earlier request
 /// or check would start more processes.
-fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
+fn serve(router: &Rc<ControlPlane>, nginx: UnixListener) {
     let dispatcher = &router.dispatcher;
-    spawn_local(accept::run(router.clone(), nginx));
+    spawn_local(accept::run(router.shared.clone(), router.threads.clone(), nginx));
     spawn_local(idle::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
     spawn_local(memory::watch(dispatcher.clone(), router.memory_monitor.clone()));
     spawn_local(pool_full::run(dispatcher.clone(), router.problems.clone()));
@@ -80,21 +83,26 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
 }
 
 /// Accepts connections on the new listening socket, which replaces the old one.
-fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
+fn replace_socket(router: &Rc<ControlPlane>, socket: Option<OwnedFd>) {
     match socket.ok_or_else(|| io::Error::other("it was not passed")).and_then(listener) {
-        Ok(socket) => accept::replace_socket(router, socket),
+        Ok(socket) => accept::replace_socket(&router.shared, &router.threads, socket),
         Err(why) => error!("cannot accept connections on the new socket for nginx: {why}"),
     }
 }
 
-fn answer_ping(router: &RouterState) {
+/// Answers the supervisor when every thread has shown that it runs.
+fn answer_ping(router: &Rc<ControlPlane>) {
     router.problems.expire();
-    if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("cannot notify the supervisor that the router is running");
-    }
+    let router = router.clone();
+    spawn_local(async move {
+        router.threads.all_respond().await;
+        if router.supervisor.order(&Order::Pong).is_err() {
+            warn!("cannot notify the supervisor that the router is running");
+        }
+    });
 }
 
-fn shut_down(router: &Rc<RouterState>, limit: u64, processes: Processes) {
+fn shut_down(router: &Rc<ControlPlane>, limit: u64, processes: Processes) {
     spawn_local(shutdown::run(router.clone(), limit, processes));
 }
 

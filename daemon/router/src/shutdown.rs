@@ -7,7 +7,7 @@ use protocol::setting::duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::state::RouterState;
+use super::control_plane::ControlPlane;
 use common::link::Order;
 
 /// What happens to the processes when the requests have finished.
@@ -21,7 +21,7 @@ pub(super) enum Processes {
 
 /// Finishes all requests, and ends all processes unless another router takes them over, within `limit` seconds. A
 /// second call has no effect.
-pub(super) async fn run(router: Rc<RouterState>, limit: u64, processes: Processes) {
+pub(super) async fn run(router: Rc<ControlPlane>, limit: u64, processes: Processes) {
     if !router.connections.close() {
         return;
     }
@@ -36,7 +36,7 @@ pub(super) async fn run(router: Rc<RouterState>, limit: u64, processes: Processe
     router.finished.notify_one();
 }
 
-async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
+async fn finish_requests(router: &ControlPlane, end: Instant, limit: u64) {
     let dispatcher = &router.dispatcher;
     dispatcher.abort_tunnels();
     // A connection may have received bytes of a request that is not counted yet; it serves that request before it ends.
@@ -49,7 +49,7 @@ async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
     }
 }
 
-async fn end_processes(router: &RouterState, end: Instant, limit: u64) {
+async fn end_processes(router: &ControlPlane, end: Instant, limit: u64) {
     let dispatcher = &router.dispatcher;
     dispatcher.close();
     router.spawner.preloaders.end_all();

@@ -1,16 +1,14 @@
 //! The shared state of the router: creates its parts and applies the configuration to them. `run.rs` starts the tasks.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 
 use protocol::globals::Globals as ReceivedGlobals;
-use tokio::sync::Notify;
 
 use super::apps::Routes;
 use super::apps::maintenance::AppModes;
 use super::connections::ConnectionTracker;
 use super::dispatch::Dispatcher;
+use super::lock::Lock;
 use super::metrics::active_requests::ActiveRequests;
 use super::metrics::page_cache::PageCache;
 use super::metrics::problems::Problems;
@@ -19,9 +17,8 @@ use super::nginx_conn::tunnel_share::Tunnels;
 use super::options::Globals;
 use super::output::log_file::LogFile;
 use super::output::log_limit::LogLimit;
-use super::output::{AppLogs, Places};
 use super::response::BacklogOptions;
-use super::spawn::Spawner;
+use super::spawn::ReadyPreloaders;
 use super::spawn::hooks::Hooks;
 use super::supervisor_link::Supervisor;
 use super::watch::memory::MemoryMonitor;
@@ -31,48 +28,49 @@ use common::config::DaemonOption;
 use common::link::{Order, RouterConfig};
 use common::log;
 
-/// How long a process may take to end before it is killed, as in Passenger; the daemon's shutdown limit applies if it
-/// is shorter.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum number of log messages a minute about requests that got no process: each client could cause one.
 const REFUSALS_A_MINUTE: u32 = 300;
 /// Maximum number of log messages a minute about uploads that were too slow.
 const SLOW_UPLOADS_A_MINUTE: u32 = 10;
 
-/// The shared state that every request uses.
+/// The shared state that every request uses, on every thread.
+///
+/// Its parts are locked one at a time, for a few instructions, with these exceptions, in this order of locks: applying
+/// changed options; the registry of [`Routes`], [`AppModes`] and [`Usages`], which call the [`Dispatcher`]; the tables of
+/// the dispatcher; and what calls nothing else, such as metrics, failed starts and connections of a process.
 #[derive(Debug)]
 pub(crate) struct RouterState {
     pub(crate) config: RouterConfig,
     pub(crate) globals: Globals,
-    pub(crate) routes: Rc<Routes>,
-    pub(crate) dispatcher: Rc<Dispatcher>,
-    pub(crate) restarts: Rc<Restarts>,
-    pub(crate) memory_monitor: Rc<MemoryMonitor>,
+    /// Held while changed options are applied: those that changed last are in effect.
+    changing_options: Lock<()>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) restarts: Arc<Restarts>,
+    pub(crate) memory_monitor: Arc<MemoryMonitor>,
     pub(crate) app_modes: AppModes,
     pub(crate) active_requests: ActiveRequests,
-    pub(super) app_logs: Rc<AppLogs>,
     pub(crate) page_cache: PageCache,
-    pub(crate) problems: Rc<Problems>,
+    pub(crate) problems: Arc<Problems>,
     pub(crate) tunnels: Tunnels,
     /// Limits log messages about requests that got no process.
-    pub(crate) refusals: Rc<LogLimit>,
+    pub(crate) refusals: Arc<LogLimit>,
     /// Limits log messages about uploads that were too slow.
-    pub(crate) slow_uploads: Rc<LogLimit>,
+    pub(crate) slow_uploads: Arc<LogLimit>,
     /// Limits log messages about connections from nginx that violate the protocol.
-    pub(super) faults: Rc<LogLimit>,
+    pub(super) faults: Arc<LogLimit>,
     pub(super) incomplete: Incomplete,
     pub(crate) usages: Usages,
     pub(crate) log_file: LogFile,
-    backlog: RefCell<Rc<BacklogOptions>>,
-    pub(super) supervisor: Rc<Supervisor>,
-    pub(crate) spawner: Rc<Spawner>,
+    backlog: Lock<Arc<BacklogOptions>>,
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) preloaders: ReadyPreloaders,
     pub(crate) connections: ConnectionTracker,
-    /// Notified when the router may end.
-    pub(super) finished: Notify,
 }
 
 impl RouterState {
-    pub(super) fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
+    pub(super) fn new(config: RouterConfig, supervisor: Arc<Supervisor>) -> Arc<Self> {
         let globals = Globals::new(config.options.clone());
         if let Ok(received) = ReceivedGlobals::decode(&config.globals) {
             globals.update(received);
@@ -80,32 +78,20 @@ impl RouterState {
         globals.set_overridden(config.overridden.clone());
         log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
-        let routes = Rc::new(Routes::new(&config.app_defaults));
-        let drain_limit = Duration::from_secs(config.drain_limit);
+        let routes = Arc::new(Routes::new(&config.app_defaults));
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
-        let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
-        let app_logs = AppLogs::new(supervisor.clone());
-        let places = Places::new(config.app_output, config.app_output_limit, app_logs.clone());
-        let spawner = Spawner::new(
-            supervisor.clone(),
-            hooks,
-            dispatcher.clone(),
-            routes.clone(),
-            places,
-            stop_limit,
-            drain_limit,
-        );
-        let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
-        let problems = Rc::new(Problems::new(&config.problems));
-        let backlog = RefCell::new(Rc::new(globals.backlog(problems.clone())));
-        Rc::new(Self {
+        let restarts = Arc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
+        let problems = Arc::new(Problems::new(&config.problems));
+        let backlog = Lock::new(Arc::new(globals.backlog(problems.clone())));
+        Arc::new(Self {
             problems,
             config,
             globals,
+            changing_options: Lock::default(),
             routes,
             dispatcher,
             restarts,
-            memory_monitor: Rc::new(MemoryMonitor::new(supervisor.clone())),
+            memory_monitor: Arc::new(MemoryMonitor::new(supervisor.clone())),
             app_modes: AppModes::new(supervisor.clone()),
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
@@ -114,19 +100,19 @@ impl RouterState {
             incomplete: Incomplete::default(),
             active_requests: ActiveRequests::default(),
             usages: Usages::default(),
-            app_logs,
             page_cache: PageCache::new(),
             log_file: LogFile::new(supervisor.clone()),
             backlog,
             supervisor,
-            spawner,
+            hooks: Arc::new(hooks),
+            preloaders: ReadyPreloaders::default(),
             connections: ConnectionTracker::default(),
-            finished: Notify::new(),
         })
     }
 
     /// Applies the daemon-wide options received from nginx.
     pub(crate) fn update(&self, received: ReceivedGlobals) {
+        let _one_at_a_time = self.changing_options.lock();
         let before = self.globals.effective();
         if !self.globals.update(received) {
             return;
@@ -137,6 +123,7 @@ impl RouterState {
 
     /// Applies the daemon's changed configuration.
     pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
+        let _one_at_a_time = self.changing_options.lock();
         let before = self.globals.effective();
         self.globals.reconfigure(options);
         self.globals.log_changes(&before, "the daemon's configuration");
@@ -146,14 +133,15 @@ impl RouterState {
     fn apply_options(&self) {
         log::set_level(self.globals.log_level());
         log::set_app_prefix(self.globals.log_prefix());
-        self.dispatcher.update(|pool, now| pool.set_limits(self.globals.limits(), now));
+        let limits = self.globals.limits();
+        self.dispatcher.update(|pool, now| pool.set_limits(limits, now));
         self.restarts.set_throttle(self.globals.stat_throttle());
-        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.problems.clone()));
+        *self.backlog.lock() = Arc::new(self.globals.backlog(self.problems.clone()));
         self.supervisor.send(&Order::ApplyOptions(Box::new(self.globals.for_supervisor())));
     }
 
     /// Returns how much of a response is buffered for a slow client, and where.
-    pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
-        self.backlog.borrow().clone()
+    pub(crate) fn backlog_options(&self) -> Arc<BacklogOptions> {
+        self.backlog.lock().clone()
     }
 }

@@ -1,17 +1,18 @@
 //! The router's end of the link to the supervisor: sends orders in sequence without blocking, and receives notices one
 //! at a time.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tracing::error;
 
+use super::lock::Lock;
 use common::link::channel::{Buffer, Channel, Encoded};
 use common::link::{Notice, Order, Ticket};
 
@@ -19,26 +20,24 @@ use common::link::{Notice, Order, Ticket};
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     channel: AsyncFd<Channel>,
-    waiting: RefCell<VecDeque<Encoded>>,
+    waiting: Lock<VecDeque<Encoded>>,
     has_waiting: Notify,
-    next_ticket: Cell<u64>,
+    next_ticket: AtomicU64,
 }
 
 impl Supervisor {
     pub(crate) fn new(link: OwnedFd) -> io::Result<Self> {
         Ok(Self {
             channel: crate::sys::watch(Channel::new(link)?)?,
-            waiting: RefCell::default(),
+            waiting: Lock::default(),
             has_waiting: Notify::new(),
-            next_ticket: Cell::new(1),
+            next_ticket: AtomicU64::new(1),
         })
     }
 
     /// Returns a ticket that was not used before.
     pub(crate) fn ticket(&self) -> Ticket {
-        let ticket = Ticket(self.next_ticket.get());
-        self.next_ticket.set(ticket.0 + 1);
-        ticket
+        Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Sends an order, immediately or as soon as the link accepts it.
@@ -48,7 +47,7 @@ impl Supervisor {
     /// Fails when the order cannot be encoded: it is too long, or a path in it is not UTF-8.
     pub(crate) fn order(&self, order: &Order) -> io::Result<()> {
         let message = Encoded::new(order)?;
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = self.waiting.lock();
         if waiting.is_empty() {
             match self.channel.get_ref().send_encoded(&message, &[]) {
                 Ok(()) => return Ok(()),
@@ -94,7 +93,7 @@ impl Supervisor {
         let Ok(mut ready) = self.channel.writable().await else {
             return false;
         };
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = self.waiting.lock();
         let Some(message) = waiting.front() else {
             return false;
         };
@@ -111,29 +110,29 @@ impl Supervisor {
 /// Orders whose results are awaited, by ticket.
 #[derive(Debug)]
 pub(crate) struct PendingOrders<T> {
-    supervisor: Rc<Supervisor>,
-    waiting: RefCell<HashMap<Ticket, oneshot::Sender<T>>>,
+    supervisor: Arc<Supervisor>,
+    waiting: Lock<HashMap<Ticket, oneshot::Sender<T>>>,
 }
 
 impl<T> PendingOrders<T> {
-    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
-        Self { supervisor, waiting: RefCell::default() }
+    pub(crate) fn new(supervisor: Arc<Supervisor>) -> Self {
+        Self { supervisor, waiting: Lock::default() }
     }
 
     /// Sends the order that `order` returns for a new ticket, and waits for its result; `None` if it cannot be sent.
     pub(crate) async fn result_of(&self, order: impl FnOnce(Ticket) -> Order) -> Option<T> {
         let ticket = self.supervisor.ticket();
         let (sender, result) = oneshot::channel();
-        self.waiting.borrow_mut().insert(ticket, sender);
+        self.waiting.lock().insert(ticket, sender);
         if self.supervisor.order(&order(ticket)).is_err() {
-            self.waiting.borrow_mut().remove(&ticket);
+            self.waiting.lock().remove(&ticket);
         }
         result.await.ok()
     }
 
     /// Passes the supervisor's result to the task that waits for it.
     pub(crate) fn complete(&self, ticket: Ticket, result: T) {
-        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
+        if let Some(sender) = self.waiting.lock().remove(&ticket) {
             // The task may have ended.
             let _ = sender.send(result);
         }

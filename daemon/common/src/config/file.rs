@@ -28,10 +28,13 @@ pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)>
 /// Returns the value as the text of a flag.
 pub(super) fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str> {
     match (of_type, value) {
-        (Type::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+        (Type::Number | Type::Threads, DeValue::Integer(number)) if number.radix() == 10 => {
+            Ok(number.as_str().to_owned())
+        }
         (Type::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
-        (Type::Text | Type::Path, DeValue::String(text)) => Ok(text.to_string()),
+        (Type::Text | Type::Path | Type::Threads, DeValue::String(text)) => Ok(text.to_string()),
         (Type::Number, _) => Err("must be a number without quotes, such as 300"),
+        (Type::Threads, _) => Err("must be a number without quotes, such as 4, or \"auto\""),
         (Type::Flag, _) => Err("must be true or false, without quotes"),
         (Type::Text, _) => Err("must be text in quotes"),
         (Type::Path, _) => Err("must be a path in quotes"),

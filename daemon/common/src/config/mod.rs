@@ -78,6 +78,8 @@ pub struct Options {
     pub app_output_limit: u64,
     /// Minimum bytes per second of an upload that occupies a process other requests wait for; 0 for none.
     pub min_upload_rate: u64,
+    /// Number of threads of the router that serve requests.
+    pub router_threads: usize,
     /// The options that nginx may also set.
     pub shared: Vec<DaemonOption>,
     /// The defaults for apps where nginx.conf has no value.
@@ -197,6 +199,7 @@ impl Options {
             ("app_output", self.app_output == other.app_output),
             ("app_output_limit", self.app_output_limit == other.app_output_limit),
             ("min_upload_rate", self.min_upload_rate == other.min_upload_rate),
+            ("router_threads", self.router_threads == other.router_threads),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
@@ -230,6 +233,10 @@ impl Options {
             },
             app_output_limit: own.number("app_output_limit"),
             min_upload_rate: own.number("min_upload_rate"),
+            router_threads: own
+                .text("router_threads")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_else(|| router_threads(processors())),
             log_format: own.text("log_format").and_then(LogFormat::of_name).unwrap_or_default(),
             app_defaults: app_defaults::given(&arguments.settings, file, errors),
             registry: errors.keep(places::registry(own.path("instance_registry_dir"), euid)),
@@ -248,6 +255,16 @@ impl Options {
             source,
         }
     }
+}
+
+/// Returns the number of threads of a router with this many processors. One thread saturates a processor when the apps
+/// and nginx use about seven others, so a machine of fewer than eight gains nothing by a second one.
+fn router_threads(processors: usize) -> usize {
+    if processors < 8 { 1 } else { (processors / 4).min(4) }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Checks the default user and group for typing errors only: they are looked up again at each start of an app.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 
-use protocol::setting::{Setting, count, flag, number, one_of, optional};
+use protocol::setting::{Setting, count, flag, number, one_of, optional, threads};
 use protocol::setting_type::SettingType::{Directory, Path, Text};
 use protocol::settings::Value;
 
@@ -63,6 +63,13 @@ pub(super) const OWN_SETTINGS: &[Setting] = &[
          for its process; 0 for no limit [default: 500]",
     )
     .flag("min-upload-rate", "BYTES"),
+    own(
+        threads(),
+        "router_threads",
+        "Number of threads that serve requests, or auto: 1, or with 8 processors and more, one for each 4, but at most 4 \
+         [default: auto]",
+    )
+    .flag("router-threads", "N"),
     own(
         flag(false),
         "cgroups",

@@ -47,6 +47,8 @@ pub(super) enum TomlType {
     Flag,
     Text,
     Path,
+    /// A number, or text.
+    Threads,
 }
 
 impl TomlType {
@@ -55,6 +57,7 @@ impl TomlType {
             SettingType::Flag => Self::Flag,
             SettingType::Number { .. } | SettingType::Seconds => Self::Number,
             SettingType::Path | SettingType::Directory => Self::Path,
+            SettingType::Threads => Self::Threads,
             _ => Self::Text,
         }
     }

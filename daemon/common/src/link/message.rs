@@ -191,6 +191,8 @@ pub struct RouterConfig {
     pub app_output_limit: u64,
     /// Minimum bytes per second of an upload that occupies a process other requests wait for; 0 for none.
     pub min_upload_rate: u64,
+    /// Number of threads that serve requests.
+    pub threads: usize,
     /// The app hooks for which the operator has configured programs.
     pub hooks: Vec<Hook>,
     /// The problems that the supervisor knows.

@@ -21,6 +21,7 @@ mod times;
 mod xml;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -45,7 +46,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until the router ends.
-pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
+pub(super) async fn run(router: Arc<RouterState>, listener: UnixListener) {
     let callers = Rc::new(Callers::default());
     loop {
         match listener.accept().await {
@@ -60,7 +61,7 @@ pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 }
 
 /// Serves the connection, unless its user has too many: connections use descriptors that visitors need.
-fn admit(router: &Rc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
+fn admit(router: &Arc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
@@ -72,7 +73,7 @@ fn admit(router: &Rc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
     }
 }
 
-async fn serve(router: Rc<RouterState>, mut stream: UnixStream, counted: CountedCaller) {
+async fn serve(router: Arc<RouterState>, mut stream: UnixStream, counted: CountedCaller) {
     let config = &router.config;
     let caller = Caller::of(counted.uid, &groups(&router, &stream), config.admin_uid, config.status_gid);
     let served = tokio::time::timeout(TIMEOUT, async {

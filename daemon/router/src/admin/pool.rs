@@ -1,10 +1,13 @@
 //! Snapshot of the pool, as the tools show it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
+use super::super::pool::{
+    ByNumber, Concurrency, Deployment, Group, GroupId, GroupOptions, Pool, Process, Slot, State,
+};
 use super::caller::{Caller, Scope};
 use super::settings::{OptionView, Secrets, SettingView};
 use super::times::Times;
@@ -137,48 +140,12 @@ impl Snapshot {
         caller: Caller,
         settings_of: impl Fn(&Route) -> Option<Vec<SettingView>>,
     ) -> Self {
-        let views = router.dispatcher.inspect(|pool, workers| {
-            let groups = router.routes.groups().into_iter();
-            let views = groups.filter_map(|(name, id)| {
-                let processes: Vec<_> = pool
-                    .group(id)
-                    .members
-                    .iter()
-                    .filter_map(|slot| view(*slot, pool, workers.get(slot)?, &router.usages))
-                    .collect();
-                let mine = processes.iter().any(|(uid, _)| caller.sees(*uid));
-                if !mine && !caller.sees_all() {
-                    return None;
-                }
-                let route = router.dispatcher.route(id)?;
-                let group = pool.group(id);
-                let metrics = router.dispatcher.metrics(id);
-                let view = GroupView {
-                    mode: router.app_modes.name_of(&name),
-                    name,
-                    app_root: route.root.to_string_lossy().into_owned(),
-                    app_type: route.kind.as_str(),
-                    start_command: Secrets::of(caller).text(route.command()),
-                    environment: route.settings.process.app_env.clone(),
-                    queue: group.waiting(),
-                    spawning: group.starting,
-                    min_instances: group.options.min_instances,
-                    max_request_queue_size: group.options.max_queue,
-                    restarts: group.generation,
-                    failing_starts: group.failures,
-                    evictions: metrics.evicted.get(),
-                    last_eviction: metrics.last_evicted.get().map(|at| at.elapsed().as_secs()),
-                    deployment: deployment(group.deployment),
-                    preloader: router.spawner.preloaders.pid_of(id),
-                    times: Times::of(&metrics),
-                    settings: settings_of(&route),
-                    processes: processes.into_iter().map(|(_, view)| view).collect(),
-                };
-                Some((view, id))
-            });
-            (pool.limits().max_processes, pool.capacity_used(), views.unzip())
-        });
-        let (max_pool_size, capacity_used, (groups, ids)): (_, _, (Vec<_>, Vec<_>)) = views;
+        let groups = router.routes.groups().into_iter();
+        let views =
+            groups.filter_map(|(name, id)| Some((group_view(router, caller, name, id, &settings_of)?, id)));
+        let (groups, ids): (Vec<_>, Vec<_>) = views.unzip();
+        let (max_pool_size, capacity_used) =
+            router.dispatcher.inspect(|pool, _| (pool.limits().max_processes, pool.capacity_used()));
         let snapshot = Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
@@ -218,14 +185,81 @@ impl Snapshot {
     }
 }
 
-fn view(slot: Slot, pool: &Pool, worker: &Worker, usages: &Usages) -> Option<(u32, ProcessView)> {
-    let process = pool.process(slot)?;
+/// A group as it was at one moment.
+struct Seen {
+    queue: usize,
+    spawning: usize,
+    options: GroupOptions,
+    generation: u64,
+    failures: u32,
+    deployment: Deployment,
+    processes: Vec<(Process, Arc<Worker>)>,
+}
+
+impl Seen {
+    fn of(group: &Group, pool: &Pool, workers: &ByNumber<Slot, Arc<Worker>>) -> Self {
+        let process = |slot: &Slot| Some((pool.process(*slot)?.clone(), workers.get(slot)?.clone()));
+        Self {
+            queue: group.waiting(),
+            spawning: group.starting,
+            options: group.options,
+            generation: group.generation,
+            failures: group.failures,
+            deployment: group.deployment,
+            processes: group.members.iter().filter_map(process).collect(),
+        }
+    }
+}
+
+/// Returns an app, if the caller may see it.
+fn group_view(
+    router: &RouterState,
+    caller: Caller,
+    name: String,
+    id: GroupId,
+    settings_of: &impl Fn(&Route) -> Option<Vec<SettingView>>,
+) -> Option<GroupView> {
+    let seen = router.dispatcher.inspect(|pool, workers| Seen::of(pool.group(id), pool, workers));
+    let mine = seen.processes.iter().any(|(_, worker)| caller.sees(worker.record.user.uid));
+    if !mine && !caller.sees_all() {
+        return None;
+    }
+    let route = router.dispatcher.route(id)?;
+    let metrics = router.dispatcher.metrics(id);
+    let last_eviction = *metrics.last_evicted.lock();
+    let view = |(process, worker): &(Process, Arc<Worker>)| {
+        process_view(process, seen.generation, worker, &router.usages)
+    };
+    Some(GroupView {
+        mode: router.app_modes.name_of(&name),
+        name,
+        app_root: route.root.to_string_lossy().into_owned(),
+        app_type: route.kind.as_str(),
+        start_command: Secrets::of(caller).text(route.command()),
+        environment: route.settings.process.app_env.clone(),
+        queue: seen.queue,
+        spawning: seen.spawning,
+        min_instances: seen.options.min_instances,
+        max_request_queue_size: seen.options.max_queue,
+        restarts: seen.generation,
+        failing_starts: seen.failures,
+        evictions: metrics.evicted.get(),
+        last_eviction: last_eviction.map(|at| at.elapsed().as_secs()),
+        deployment: deployment(seen.deployment),
+        preloader: router.preloaders.pid_of(id),
+        times: Times::of(&metrics),
+        settings: settings_of(&route),
+        processes: seen.processes.iter().map(view).collect(),
+    })
+}
+
+fn process_view(process: &Process, generation: u64, worker: &Worker, usages: &Usages) -> ProcessView {
     let uptime = clock::steady_ms().saturating_sub(worker.record.started_ms) / 1000;
     let usage = usages.of(worker.record.pid);
-    let view = ProcessView {
+    ProcessView {
         pid: worker.record.pid,
         state: state(process),
-        outdated: process.generation < pool.group(process.group).generation,
+        outdated: process.generation < generation,
         user: worker.record.user.name.clone(),
         code_revision: worker.record.revision.clone(),
         sessions: process.sessions,
@@ -240,8 +274,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker, usages: &Usages) -> Option<(u3
         cpu_ms: usage.cpu_ms,
         memory: usage.memory,
         url: url(&worker.record.address),
-    };
-    Some((worker.record.user.uid, view))
+    }
 }
 
 fn url(address: &Address) -> String {

@@ -1,7 +1,7 @@
 //! Metrics in Prometheus's text format, version 0.0.4, with the app as a label.
 
 use std::fmt::{Display, Write};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::pool::{GroupView, Snapshot};
 use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
@@ -49,7 +49,7 @@ const APP_HISTOGRAMS: [AppHistogram; 4] = [
 ];
 
 /// Renders the groups of the snapshot with their metrics.
-pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String {
+pub(super) fn render(snapshot: &Snapshot, metrics: &[Arc<AppMetrics>]) -> String {
     let mut page = Page(String::new());
     let version = [("version", snapshot.version), ("instance", snapshot.instance.as_str())];
     page.metric("info", "gauge", "Version of the daemon.", &version, 1);
@@ -128,7 +128,7 @@ impl Page {
     /// A counter with one more label than the app.
     fn by_label(
         &mut self,
-        groups: &[(&GroupView, &Rc<AppMetrics>)],
+        groups: &[(&GroupView, &Arc<AppMetrics>)],
         name: &str,
         help: &str,
         label: &str,

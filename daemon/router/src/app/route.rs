@@ -1,10 +1,11 @@
 //! An app as configured by one location, and what the supervisor and the next router need to know of it. The group that
 //! it belongs to is received, not determined here.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[cfg(test)]
 use protocol::app_settings::RouterSettings;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::settings::AppSettings;
+use crate::metrics::counters::AppMetrics;
 use crate::pool::GroupId;
 use common::link::SpawnSpec;
 
@@ -31,11 +33,13 @@ pub(crate) struct Route {
     pub(crate) server_software: String,
     pub(crate) settings: AppSettings,
     /// When nginx read the newest configuration under which a request used this route, in milliseconds since 1970.
-    pub(crate) seen_ms: Cell<u64>,
+    pub(crate) seen_ms: AtomicU64,
     /// The number of the last request that used this route: requests are counted.
-    pub(crate) used: Cell<u64>,
+    pub(crate) used: AtomicU64,
     /// Whether it was logged that its port is open to all local users.
-    open_port_logged: Cell<bool>,
+    open_port_logged: AtomicBool,
+    /// The metrics of its group.
+    pub(crate) metrics: Arc<AppMetrics>,
     /// The settings block, for the next router.
     block: Vec<u8>,
 }
@@ -69,7 +73,7 @@ pub(crate) struct HandoverData {
 impl Route {
     /// Logs once that every local user can connect to the port of the app's processes.
     pub(crate) fn log_open_port(&self, port: u16) {
-        if self.kind == AppKind::Generic && !self.open_port_logged.replace(true) {
+        if self.kind == AppKind::Generic && !self.open_port_logged.swap(true, Ordering::Relaxed) {
             info!(
                 "app {} listens on TCP port {port}, which every local user can connect to; if its program can listen on a \
                  unix socket, set \"passenger_app_listen socket\"",
@@ -89,9 +93,10 @@ impl Route {
             start_command: text(app.start_command),
             server_software: text(described.server_software),
             settings,
-            seen_ms: Cell::new(0),
-            used: Cell::new(0),
-            open_port_logged: Cell::new(false),
+            seen_ms: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            open_port_logged: AtomicBool::new(false),
+            metrics: Arc::default(),
             block: described.block.to_vec(),
         }
     }
@@ -121,7 +126,8 @@ impl Route {
         let app = &described.app;
         self.kind == app.kind
             && self.name.as_bytes() == app.group
-            && Found::parse(&self.start_command).value == Found::parse(&text(app.start_command)).value
+            && (self.start_command.as_bytes() == app.start_command
+                || Found::parse(&self.start_command).value == Found::parse(&text(app.start_command)).value)
             && self.base_uri.as_bytes() == described.base_uri
     }
 
@@ -176,7 +182,7 @@ impl Route {
             base_uri: self.base_uri.clone().into_bytes(),
             server_software: self.server_software.clone().into_bytes(),
             block: self.block.clone(),
-            configured_ms: self.seen_ms.get(),
+            configured_ms: self.seen_ms.load(Ordering::Relaxed),
         };
         bincode::serde::encode_to_vec(data, bincode::config::standard()).unwrap_or_else(|err| {
             warn!("app {}: its processes will not outlive the router: {err}", self.name);
@@ -242,9 +248,10 @@ impl Route {
                 router: RouterSettings { ruby: ruby.into(), ..RouterSettings::default() },
                 ..AppSettings::default()
             },
-            seen_ms: Cell::new(0),
-            used: Cell::new(0),
-            open_port_logged: Cell::new(false),
+            seen_ms: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            open_port_logged: AtomicBool::new(false),
+            metrics: Arc::default(),
             block: Vec::new(),
         }
     }
@@ -291,7 +298,7 @@ mod tests {
     #[test]
     fn a_memo_keeps_the_time_of_its_configuration() {
         let route = Route::for_test("ruby");
-        route.seen_ms.set(1_795_000_000_123);
+        route.seen_ms.store(1_795_000_000_123, Ordering::Relaxed);
         let data = HandoverData::decode(&route.handover_data()).unwrap();
         assert_eq!((data.configured_ms(), data.group.as_slice()), (1_795_000_000_123, &b"app"[..]));
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -138,10 +138,9 @@ fn or_from_proc<T>(queried: io::Result<T>, from_proc: impl FnOnce() -> io::Resul
 
 fn other_user(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
     let what = format!("{peer} belongs to user ID {uid}, not to the app's user {}", user.name);
-    thread_local! {
-        static LIMIT: Rc<LogLimit> = LogLimit::new("ports that belong to another user than the app's", PER_MINUTE);
-    }
-    if LIMIT.with(LogLimit::admits) {
+    static LIMIT: LazyLock<Arc<LogLimit>> =
+        LazyLock::new(|| LogLimit::new("ports that belong to another user than the app's", PER_MINUTE));
+    if LIMIT.admits() {
         warn!(
             "{what}: no request is sent to it; with \"passenger_app_listen socket\" the app gets a socket that no other \
              user can use"

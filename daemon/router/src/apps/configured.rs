@@ -1,7 +1,8 @@
 //! Effects of nginx's configurations on apps: apps that are needed without a request are started, apps that are no
 //! longer configured end and are removed.
 
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use protocol::PayloadError;
 use protocol::roster::Start;
@@ -9,14 +10,14 @@ use protocol::settings::Digest;
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
-use super::Routes;
+use super::registry::Registry;
 use super::rosters::{Changes, Roster, RosterId};
 use crate::app::route::{Described, Route};
 
-impl Routes {
+impl Registry {
     /// Starts the app before its first request, under a configuration that nginx read at `configured_ms`.
     pub(crate) fn prestart(
-        &self,
+        &mut self,
         start: &Start<'_>,
         configured_ms: u64,
         dispatcher: &Dispatcher,
@@ -38,47 +39,46 @@ impl Routes {
     }
 
     /// Adds the roster of an nginx.
-    pub(crate) fn add_roster(&self, roster: Roster, dispatcher: &Dispatcher) -> RosterId {
-        let (id, changes) = self.rosters.borrow_mut().add(roster);
+    pub(crate) fn add_roster(&mut self, roster: Roster, dispatcher: &Dispatcher) -> RosterId {
+        let (id, changes) = self.rosters.add(roster);
         self.apply_changes(changes, dispatcher);
         self.remove_outdated_routes();
         id
     }
 
     /// Removes a roster when its nginx or its configuration is gone.
-    pub(crate) fn remove_roster(&self, roster: RosterId, dispatcher: &Dispatcher) {
-        let changes = self.rosters.borrow_mut().remove(roster);
+    pub(crate) fn remove_roster(&mut self, roster: RosterId, dispatcher: &Dispatcher) {
+        let changes = self.rosters.remove(roster);
         self.apply_changes(changes, dispatcher);
-        let groups = self.groups.borrow();
-        self.rosters.borrow_mut().retain_owners(|app| groups.contains_key(app));
+        let groups = &self.groups;
+        self.rosters.retain_owners(|app| groups.contains_key(app));
     }
 
     /// Ends an app for an administrator, even if nginx's configuration contains it: its processes end after their
     /// current requests. The next request creates it again.
-    pub(crate) fn remove_app(&self, name: &str, dispatcher: &Dispatcher) {
+    pub(crate) fn remove_app(&mut self, name: &str, dispatcher: &Dispatcher) {
         let Some(group) = self.id_of(name) else { return };
         info!("app {name}: removed by an administrator; its processes end after their requests");
         self.retain_routes(|route| route.group != group);
         dispatcher.set_configured(group, false);
-        self.unconfigured.borrow_mut().insert(name.to_owned());
+        self.unconfigured.insert(name.to_owned());
         self.remove_unused_apps(dispatcher);
     }
 
     /// Whether the roster of a connected nginx contains an app of this name.
     pub(crate) fn is_in_roster(&self, name: &str) -> bool {
-        self.rosters.borrow().contains_app(name)
+        self.rosters.contains_app(name)
     }
 
     /// Removes apps that are no longer configured, once they have no process and no request.
-    pub(crate) fn remove_unused_apps(&self, dispatcher: &Dispatcher) {
+    pub(crate) fn remove_unused_apps(&mut self, dispatcher: &Dispatcher) {
         let is_unused = |name: &String| {
             self.id_of(name).is_none_or(|group| dispatcher.inspect(|pool, _| pool.is_unused(group)))
         };
-        let names: Vec<_> =
-            self.unconfigured.borrow().iter().filter(|name| is_unused(name)).cloned().collect();
+        let names: Vec<_> = self.unconfigured.iter().filter(|name| is_unused(name)).cloned().collect();
         for name in names {
             let Some(group) = self.id_of(&name) else {
-                self.unconfigured.borrow_mut().remove(&name);
+                self.unconfigured.remove(&name);
                 continue;
             };
             info!("app {name}: removed");
@@ -87,14 +87,14 @@ impl Routes {
         }
     }
 
-    fn apply_changes(&self, changes: Changes, dispatcher: &Dispatcher) {
+    fn apply_changes(&mut self, changes: Changes, dispatcher: &Dispatcher) {
         for name in changes.removed {
             if let Some(group) = self.id_of(&name) {
                 info!(
                     "app {name}: no longer in nginx's configuration; its processes end after their requests"
                 );
                 dispatcher.set_configured(group, false);
-                self.unconfigured.borrow_mut().insert(name);
+                self.unconfigured.insert(name);
             }
         }
         for name in changes.restored {
@@ -104,8 +104,8 @@ impl Routes {
     }
 
     /// Restores an app that is configured again before it is removed.
-    pub(super) fn restore_app(&self, name: &str, dispatcher: &Dispatcher) {
-        if self.unconfigured.borrow_mut().remove(name)
+    pub(super) fn restore_app(&mut self, name: &str, dispatcher: &Dispatcher) {
+        if self.unconfigured.remove(name)
             && let Some(group) = self.id_of(name)
         {
             info!("app {name}: configured again");
@@ -114,23 +114,24 @@ impl Routes {
     }
 
     /// Handles a request for an app. One from a worker of nginx that is about to exit does not restore an app.
-    pub(super) fn record_request(&self, name: &str, configured_ms: u64, dispatcher: &Dispatcher) {
-        if self.rosters.borrow_mut().observe_request(name, configured_ms) {
+    pub(super) fn record_request(&mut self, name: &str, configured_ms: u64, dispatcher: &Dispatcher) {
+        if self.rosters.observe_request(name, configured_ms) {
             self.restore_app(name, dispatcher);
         } else if let Some(group) = self.id_of(name)
-            && self.unconfigured.borrow_mut().insert(name.to_owned())
+            && self.unconfigured.insert(name.to_owned())
         {
             dispatcher.set_configured(group, false);
         }
     }
 
     /// Removes routes that only configurations no longer in effect have used.
-    fn remove_outdated_routes(&self) {
-        let Some(oldest) = self.rosters.borrow().oldest() else { return };
-        let active_routes = self.active_routes.borrow();
-        let is_active = |route: &Rc<Route>| {
+    fn remove_outdated_routes(&mut self) {
+        let Some(oldest) = self.rosters.oldest() else { return };
+        let active_routes = std::mem::take(&mut self.active_routes);
+        let is_active = |route: &Arc<Route>| {
             active_routes.get(&route.group).is_some_and(|active| active.is_current(route))
         };
-        self.retain_routes(|route| route.seen_ms.get() >= oldest || is_active(route));
+        self.retain_routes(|route| route.seen_ms.load(Ordering::Relaxed) >= oldest || is_active(route));
+        self.active_routes = active_routes;
     }
 }

@@ -2,13 +2,14 @@
 //! least recently used ones expire first, but none that is in a roster of nginx, has a process or a request.
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
 use super::super::pool::GroupId;
-use super::Routes;
+use super::registry::Registry;
 use crate::app::route::Route;
 
 /// Number of routes at which some expire.
@@ -20,20 +21,20 @@ const REMAINING: usize = MAX_ROUTES * 3 / 4;
 #[derive(Default)]
 struct Used {
     last: u64,
-    routes: Vec<Rc<Route>>,
+    routes: Vec<Arc<Route>>,
 }
 
-impl Routes {
+impl Registry {
     /// Removes routes if there are too many.
-    pub(super) fn expire(&self, dispatcher: &Dispatcher) {
-        let before = self.count.get();
-        if before < self.expiry_threshold.get().max(MAX_ROUTES) {
+    pub(super) fn expire(&mut self, dispatcher: &Dispatcher) {
+        let before = self.count;
+        if before < self.expiry_threshold.max(MAX_ROUTES) {
             return;
         }
         let mut by_group: HashMap<GroupId, Used> = HashMap::new();
-        for route in self.by_digest.borrow().values().flat_map(HashMap::values) {
+        for route in self.by_digest.values().flat_map(HashMap::values) {
             let used = by_group.entry(route.group).or_default();
-            used.last = used.last.max(route.used.get());
+            used.last = used.last.max(route.used.load(Ordering::Relaxed));
             used.routes.push(route.clone());
         }
         let mut all: Vec<_> = by_group.into_iter().collect();
@@ -50,13 +51,13 @@ impl Routes {
         let mut routes = self.unused(&groups, dispatcher);
         routes.truncate(remaining.saturating_sub(REMAINING));
         let routes: HashSet<*const Route> = routes.into_iter().map(|(_, route)| route).collect();
-        self.retain_routes(|r| !groups.contains_key(&r.group) && !routes.contains(&Rc::as_ptr(r)));
+        self.retain_routes(|r| !groups.contains_key(&r.group) && !routes.contains(&Arc::as_ptr(r)));
         for (group, name) in &groups {
             self.remove_group(name, *group, dispatcher);
         }
-        let count = self.count.get();
+        let count = self.count;
         // If many cannot be removed, this is not tried again for each new route.
-        self.expiry_threshold.set(MAX_ROUTES.max(count + MAX_ROUTES - REMAINING));
+        self.expiry_threshold = MAX_ROUTES.max(count + MAX_ROUTES - REMAINING);
         if count < before {
             let (removed, apps) = (before - count, groups.len());
             info!("removed the {removed} least recently used of {before} routes, and {apps} apps");
@@ -64,28 +65,28 @@ impl Routes {
     }
 
     /// Whether the group has no process and no request, no roster of nginx contains it, and no request uses its routes.
-    fn can_expire(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
-        let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
+    fn can_expire(&self, group: GroupId, name: &str, routes: &[Arc<Route>], dispatcher: &Dispatcher) -> bool {
+        let free = |route: &Arc<Route>| Arc::strong_count(route) == self.holders(route, dispatcher) + 1;
         dispatcher.inspect(|pool, _| pool.is_unused(group))
             && !self.is_in_roster(name)
             && routes.iter().all(free)
     }
 
     /// Returns the number of references to a route that no request uses.
-    fn holders(&self, route: &Rc<Route>, dispatcher: &Dispatcher) -> usize {
-        let active_routes = self.active_routes.borrow();
-        let active = active_routes.get(&route.group).is_some_and(|active| active.is_current(route));
-        let next = dispatcher.route(route.group).is_some_and(|next| Rc::ptr_eq(&next, route));
+    fn holders(&self, route: &Arc<Route>, dispatcher: &Dispatcher) -> usize {
+        let active = self.active_routes.get(&route.group).is_some_and(|active| active.is_current(route));
+        let next = dispatcher.route(route.group).is_some_and(|next| Arc::ptr_eq(&next, route));
         1 + usize::from(active) + usize::from(next)
     }
 
     /// Returns routes of other groups that start no process and that no request uses, the least recently used first.
     fn unused(&self, groups: &HashMap<GroupId, String>, dispatcher: &Dispatcher) -> Vec<(u64, *const Route)> {
-        let routes = self.by_digest.borrow();
+        let routes = &self.by_digest;
         let all =
             routes.values().flat_map(HashMap::values).filter(|route| !groups.contains_key(&route.group));
-        let free = all.filter(|route| Rc::strong_count(route) == 1 && self.holders(route, dispatcher) == 1);
-        let mut unused: Vec<_> = free.map(|route| (route.used.get(), Rc::as_ptr(route))).collect();
+        let free = all.filter(|route| Arc::strong_count(route) == 1 && self.holders(route, dispatcher) == 1);
+        let mut unused: Vec<_> =
+            free.map(|route| (route.used.load(Ordering::Relaxed), Arc::as_ptr(route))).collect();
         unused.sort_unstable();
         unused
     }

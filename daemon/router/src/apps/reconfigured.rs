@@ -3,7 +3,8 @@
 //! Two locations may describe one app in two ways. Neither is a change of the other: both are in one configuration, or
 //! were in the previous one. This module starts nothing and does not use the pool.
 
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use protocol::request::AppKind;
 
@@ -13,7 +14,7 @@ use crate::app::route::Route;
 #[derive(Debug)]
 pub(crate) struct ActiveRoute {
     /// The route with which its processes are started.
-    current: Rc<Route>,
+    current: Arc<Route>,
     /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970.
     newest: u64,
     /// The same for the previous configuration.
@@ -34,20 +35,20 @@ pub(crate) enum Change {
 }
 
 impl ActiveRoute {
-    pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
-        route.seen_ms.set(configured_ms);
+    pub(crate) fn new(route: Arc<Route>, configured_ms: u64) -> Self {
+        route.seen_ms.store(configured_ms, Ordering::Relaxed);
         Self { current: route, newest: configured_ms, before: 0, undetermined: false }
     }
 
     /// Whether the group's processes are started with this route.
-    pub(crate) fn is_current(&self, route: &Rc<Route>) -> bool {
-        Rc::ptr_eq(&self.current, route)
+    pub(crate) fn is_current(&self, route: &Arc<Route>) -> bool {
+        Arc::ptr_eq(&self.current, route)
     }
 
     /// Returns the kind of the group's app, if it differs from the route's and one configuration has both. The kind of
     /// an app may change with its files; in another directory it is another app.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
-        let both_are_configured = route.seen_ms.get() >= self.newest;
+        let both_are_configured = route.seen_ms.load(Ordering::Relaxed) >= self.newest;
         let is_other = self.current.kind != route.kind && self.current.root != route.root;
         (is_other && both_are_configured).then_some(self.current.kind)
     }
@@ -61,14 +62,14 @@ impl ActiveRoute {
     }
 
     /// Records a request that used this route, under a configuration that nginx read at `configured_ms`.
-    pub(crate) fn observe(&mut self, route: &Rc<Route>, configured_ms: u64) -> Change {
+    pub(crate) fn observe(&mut self, route: &Arc<Route>, configured_ms: u64) -> Change {
         if self.undetermined {
             (self.newest, self.before, self.undetermined) = (configured_ms, 0, false);
-            route.seen_ms.set(configured_ms);
+            route.seen_ms.store(configured_ms, Ordering::Relaxed);
             return self.replace(route);
         }
-        let seen = route.seen_ms.get();
-        route.seen_ms.set(seen.max(configured_ms));
+        let seen = route.seen_ms.load(Ordering::Relaxed);
+        route.seen_ms.store(seen.max(configured_ms), Ordering::Relaxed);
         if configured_ms > self.newest {
             (self.before, self.newest) = (self.newest, configured_ms);
         }
@@ -81,14 +82,14 @@ impl ActiveRoute {
         }
         // Two locations of one configuration, or of the previous one: the other may only not have had a request yet. A
         // route without a request since the previous configuration is no longer configured.
-        let is_beside = seen >= self.before && self.current.seen_ms.get() >= self.before;
-        if is_beside || self.current.seen_ms.get() >= configured_ms {
+        let is_beside = seen >= self.before && self.current.seen_ms.load(Ordering::Relaxed) >= self.before;
+        if is_beside || self.current.seen_ms.load(Ordering::Relaxed) >= configured_ms {
             return Change::Alternate;
         }
         self.replace(route)
     }
 
-    fn replace(&mut self, route: &Rc<Route>) -> Change {
+    fn replace(&mut self, route: &Arc<Route>) -> Change {
         let before = std::mem::replace(&mut self.current, route.clone());
         if before.starts_as(route) { Change::None } else { Change::Restart }
     }
@@ -98,8 +99,8 @@ impl ActiveRoute {
 mod tests {
     use super::*;
 
-    fn route(ruby: &str) -> Rc<Route> {
-        Rc::new(Route::for_test(ruby))
+    fn route(ruby: &str) -> Arc<Route> {
+        Arc::new(Route::for_test(ruby))
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
 
         assert_eq!(active.observe(&forged, 700), Change::Restart);
         assert!(active.forget_newer_than(600), "its connection ends");
-        [&real, &forged].into_iter().for_each(|route| route.seen_ms.set(0));
+        [&real, &forged].into_iter().for_each(|route| route.seen_ms.store(0, Ordering::Relaxed));
         assert_eq!(active.observe(&real, 600), Change::Restart, "without a reload");
         assert!(!active.forget_newer_than(600));
     }

@@ -1,12 +1,10 @@
 //! The log of evictions: processes that end to make room for other apps, as the pool is full.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
-
-use super::Dispatcher;
+use super::effects::{Effects, Line};
+use super::tables::Tables;
 use crate::metrics::counters::count;
 use crate::pool::{Eviction, GroupId};
 
@@ -15,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// The last line about each app, and the evictions since then.
 #[derive(Debug, Default)]
-pub(super) struct EvictionLog(RefCell<HashMap<GroupId, Logged>>);
+pub(super) struct EvictionLog(HashMap<GroupId, Logged>);
 
 #[derive(Debug)]
 struct Logged {
@@ -25,47 +23,44 @@ struct Logged {
 
 impl EvictionLog {
     /// Whether an eviction is to be logged; returns the number of those since the last line.
-    fn admit(&self, group: GroupId, now: Instant) -> Option<u64> {
-        let mut all = self.0.borrow_mut();
-        match all.get_mut(&group) {
+    fn admit(&mut self, group: GroupId, now: Instant) -> Option<u64> {
+        match self.0.get_mut(&group) {
             Some(logged) if now.duration_since(logged.at) < PAUSE => {
                 logged.unreported += 1;
                 None
             }
-            _ => all
+            _ => self
+                .0
                 .insert(group, Logged { at: now, unreported: 0 })
                 .map_or(Some(0), |last| Some(last.unreported)),
         }
     }
 
-    pub(super) fn remove_group(&self, group: GroupId) {
-        self.0.borrow_mut().remove(&group);
+    pub(super) fn remove_group(&mut self, group: GroupId) {
+        self.0.remove(&group);
     }
 }
 
-impl Dispatcher {
+impl Tables {
     /// Counts and logs the pool's evictions. To be called before their processes end.
-    pub(super) fn report_evictions(&self) {
-        let evictions = self.pool.borrow_mut().take_evictions();
-        for eviction in evictions {
+    pub(super) fn report_evictions(&mut self, effects: &mut Effects) {
+        for eviction in self.pool.take_evictions() {
             let now = Instant::now();
             let metrics = self.metrics(eviction.group);
             count(&metrics.evicted);
-            metrics.last_evicted.set(Some(now));
+            *metrics.last_evicted.lock() = Some(now);
             if let Some(unreported) = self.evictions.admit(eviction.group, now) {
-                self.log_eviction(&eviction, unreported);
+                effects.log(self.eviction_line(&eviction, unreported));
             }
         }
     }
 
-    fn log_eviction(&self, eviction: &Eviction, unreported: u64) {
-        let name = |group| self.route(group).map_or_else(|| "?".to_owned(), |route| route.name.clone());
-        let process = self.workers.borrow().get(&eviction.slot).map(|worker| worker.record.pid);
+    fn eviction_line(&self, eviction: &Eviction, unreported: u64) -> Line {
+        let process = self.workers.get(&eviction.slot).map(|worker| worker.record.pid);
         let process = process.map_or_else(|| "a starting process".to_owned(), |pid| format!("process {pid}"));
-        let (left, min, max) = self.inspect(|pool, _| {
-            let group = pool.group(eviction.group);
-            (group.capacity_used(), group.options.min_instances, pool.limits().max_processes)
-        });
+        let group = self.pool.group(eviction.group);
+        let (left, min) = (group.capacity_used(), group.options.min_instances);
+        let max = self.pool.limits().max_processes;
         let more = if unreported == 0 {
             String::new()
         } else {
@@ -74,13 +69,13 @@ impl Dispatcher {
         let line = format!(
             "app {}: {process} ends to make room for app {}, as the pool is full ({max} processes); the app has {left} \
              left; raise passenger_max_pool_size{more}",
-            name(eviction.group),
-            name(eviction.for_group)
+            self.name(eviction.group),
+            self.name(eviction.for_group)
         );
         if left < min {
-            warn!("{line}, as passenger_min_instances is {min}");
+            Line::Warning(format!("{line}, as passenger_min_instances is {min}"))
         } else {
-            info!("{line}");
+            Line::Info(line)
         }
     }
 }
@@ -91,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_app_has_one_line_a_minute_with_the_number_of_the_others() {
-        let (log, now) = (EvictionLog::default(), Instant::now());
+        let (mut log, now) = (EvictionLog::default(), Instant::now());
         assert_eq!(log.admit(GroupId(1), now), Some(0));
         assert_eq!(log.admit(GroupId(1), now), None);
         assert_eq!(log.admit(GroupId(2), now), Some(0));

@@ -22,7 +22,7 @@ pub(crate) async fn work(worker: &Worker) {
     debug!("app {name}: process {pid} starts its out-of-band work");
     match tokio::time::timeout(LIMIT, send_request(worker)).await {
         Ok(Ok(stream)) => {
-            worker.keep(stream);
+            worker.keep(stream, false);
         }
         Ok(Err(why)) => warn!("app {name}: process {pid} did not do its out-of-band work: {why}"),
         Err(_) => {
@@ -32,7 +32,7 @@ pub(crate) async fn work(worker: &Worker) {
             );
             // A loader accepts a new connection when the work is done.
             if let Ok(stream) = worker.connect().await {
-                worker.keep(stream);
+                worker.keep(stream, false);
             }
         }
     }
@@ -40,6 +40,8 @@ pub(crate) async fn work(worker: &Worker) {
 
 async fn send_request(worker: &Worker) -> io::Result<Stream> {
     let (stream, _) = worker.connection().await?;
+    // It is idle but for this.
+    worker.uncount();
     let mut request = Vec::new();
     session::write_out_of_band(&worker.route.settings.process.env_var, &mut request);
     tokio::io::AsyncWriteExt::write_all(&mut &stream, &request).await?;

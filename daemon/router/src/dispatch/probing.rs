@@ -1,7 +1,7 @@
 //! The task that opens connections to a process until it is known which of its threads are free: see `slot_probe.rs`.
 
 use std::io;
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::super::pool::Concurrency;
@@ -13,53 +13,44 @@ use common::sys::descriptors::are_used_up;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Frees the session's slot when its thread is free.
-pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
+pub(super) fn add_hijacked(worker: &Arc<Worker>, session: Weak<dyn Hijacked>) {
     // A process with an event loop has no threads that could become free.
-    if worker.record.max_concurrent != Some(0) {
-        worker.probe.hijacked.borrow_mut().push(session);
-        start(worker);
+    if worker.record.max_concurrent != Some(0) && worker.probe.add_hijacked(session) {
+        tokio::task::spawn_local(run(worker.clone()));
     }
 }
 
 /// Drops the session when a thread has become free.
-pub(super) fn add_abandoned(worker: &Rc<Worker>, session: Box<dyn Abandoned>) {
-    worker.probe.abandoned.borrow_mut().push(session);
-    start(worker);
-}
-
-fn start(worker: &Rc<Worker>) {
-    if !worker.probe.is_running.replace(true) {
+pub(super) fn add_abandoned(worker: &Arc<Worker>, session: Box<dyn Abandoned>) {
+    if worker.probe.add_abandoned(session) {
         tokio::task::spawn_local(run(worker.clone()));
     }
 }
 
 /// Opens connections to the process, one at a time, until every session is settled.
-async fn run(worker: Rc<Worker>) {
+async fn run(worker: Arc<Worker>) {
     let probe = &worker.probe;
-    while probe.is_needed() {
-        if probe.connected.get() + worker.count_idle() >= slots(&worker) {
-            probe.free_hijacked();
-            if probe.abandoned.borrow().is_empty() {
-                break;
+    while probe.goes_on() {
+        // Counted first: the connection of a session that is hijacked later is still among the greeted ones.
+        let hijacked = probe.count_hijacked();
+        if worker.greeted() >= slots(&worker) {
+            probe.free_hijacked(hijacked);
+            if !probe.goes_on() {
+                return;
             }
         }
         match worker.connect().await {
             Ok(stream) => {
-                let kept = worker.keep(stream);
+                let kept = worker.keep(stream, false);
                 probe.settle_abandoned();
                 if !kept {
-                    probe.give_up();
-                    break;
+                    return probe.give_up();
                 }
             }
             Err(err) if is_temporary(&err) => tokio::time::sleep(RETRY_PAUSE).await,
-            Err(_) => {
-                probe.give_up();
-                break;
-            }
+            Err(_) => return probe.give_up(),
         }
     }
-    probe.is_running.set(false);
 }
 
 /// Whether the error is temporary: no descriptor is free, or the process has not accepted earlier connections.

@@ -1,6 +1,6 @@
 //! The reasons why a request gets no process, with their log messages.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::request::AppKind;
@@ -18,9 +18,9 @@ pub(crate) enum Refused {
     #[error("it waited for {} s (passenger_max_request_queue_time)", .0.as_secs())]
     QueuedTooLong(Duration),
     #[error("it does not start (error ID {})", .0.id)]
-    SpawnFailed(Rc<SpawnFailure>),
+    SpawnFailed(Arc<SpawnFailure>),
     #[error("it is under maintenance")]
-    Maintenance(Rc<Maintenance>),
+    Maintenance(Arc<Maintenance>),
     /// The router has no descriptor left for a connection to its process.
     #[error("no descriptor was free for a connection to its process")]
     NoDescriptors,

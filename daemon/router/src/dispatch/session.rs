@@ -1,95 +1,102 @@
 //! One session of a process: whether it occupies a slot, and whether it holds one of the greeted connections that the
 //! probe is counted.
 
-use std::cell::Cell;
-use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
 
 use super::Dispatcher;
 use super::probing;
 use super::slot_probe::Hijacked;
 use super::worker::Worker;
 
-/// What a session occupies in its process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// A slot.
-    Slot,
-    /// A slot that is freed as soon as its thread is known to be free: the app has hijacked the connection.
-    Hijacked,
-    /// No slot, only the connection that the app has hijacked.
-    Freed,
-    /// Nothing: it has ended.
-    Ended,
-}
+/// What a session occupies in its process: a slot.
+const SLOT: u8 = 0;
+/// A slot that is freed as soon as its thread is known to be free: the app has hijacked the connection.
+const HIJACKED: u8 = 1;
+/// No slot, only the connection that the app has hijacked.
+const FREED: u8 = 2;
+/// Nothing: it has ended.
+const ENDED: u8 = 3;
 
-/// A session. [`super::Lease`] owns it.
+/// A session. [`super::Lease`] owns it. What frees its slot, on another thread possibly, does so under the dispatcher's
+/// lock, as its end does.
 #[derive(Debug)]
 pub(crate) struct Session {
-    dispatcher: Weak<Dispatcher>,
-    worker: Weak<Worker>,
-    state: Cell<State>,
-    connected: Cell<bool>,
+    dispatcher: Arc<Dispatcher>,
+    worker: Arc<Worker>,
+    state: AtomicU8,
+    /// Whether it holds a connection that the process has greeted.
+    connected: AtomicBool,
 }
 
 impl Session {
-    pub(super) fn new(dispatcher: Weak<Dispatcher>, worker: &Rc<Worker>) -> Rc<Self> {
-        let worker = Rc::downgrade(worker);
-        Rc::new(Self { dispatcher, worker, state: Cell::new(State::Slot), connected: Cell::default() })
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, worker: Arc<Worker>) -> Arc<Self> {
+        Arc::new(Self { dispatcher, worker, state: AtomicU8::new(SLOT), connected: AtomicBool::default() })
     }
 
     /// Records that the app has hijacked the connection: the thread that served it may be free.
-    pub(crate) fn hijacked(self: &Rc<Self>) {
-        if self.state.get() != State::Slot {
+    pub(crate) fn hijacked(self: &Arc<Self>) {
+        if self.state.load(SeqCst) != SLOT {
             return;
         }
-        self.set_connected(false);
-        self.state.set(State::Hijacked);
-        if let Some(worker) = self.worker.upgrade() {
-            let session: Weak<dyn Hijacked> = Rc::downgrade(&(self.clone() as Rc<dyn Hijacked>));
-            probing::add_hijacked(&worker, session);
-        }
+        self.disconnect();
+        self.state.store(HIJACKED, SeqCst);
+        let session: Weak<dyn Hijacked> = Arc::downgrade(&(self.clone() as Arc<dyn Hijacked>));
+        probing::add_hijacked(&self.worker, session);
     }
 
     /// Whether the process serves the connection: false once the app has hijacked it. Then the session ends by itself, as
     /// a WebSocket does.
     pub(crate) fn is_served(&self) -> bool {
-        self.state.get() == State::Slot
+        self.state.load(SeqCst) == SLOT
     }
 
     /// Whether it occupies a slot: true until its slot is freed.
     pub(super) fn has_slot(&self) -> bool {
-        self.state.get() != State::Freed
+        self.state.load(SeqCst) != FREED
     }
 
-    /// Records whether it holds a connection that the process has greeted.
-    pub(super) fn set_connected(&self, connected: bool) {
-        if self.connected.replace(connected) != connected
-            && let Some(worker) = self.worker.upgrade()
-        {
-            let count = &worker.probe.connected;
-            count.set(if connected { count.get() + 1 } else { count.get().saturating_sub(1) });
+    /// Records that it holds a connection that the process has greeted and counted.
+    pub(super) fn connect(&self) {
+        self.connected.store(true, SeqCst);
+    }
+
+    /// Records that it holds no such connection any more; true when it did. The caller has it counted no longer.
+    pub(super) fn take_connected(&self) -> bool {
+        self.connected.swap(false, SeqCst)
+    }
+
+    /// Has the connection that it holds counted no longer.
+    pub(super) fn disconnect(&self) {
+        if self.take_connected() {
+            self.worker.uncount();
         }
     }
 
-    /// Ends the session; true when it occupied a slot.
-    pub(super) fn end(&self) -> bool {
-        self.set_connected(false);
-        self.state.replace(State::Ended) != State::Freed
+    /// Ends the session and gives back what it occupies.
+    pub(super) fn end(&self) {
+        self.disconnect();
+        let slot = self.worker.slot;
+        self.dispatcher.update(|pool, now| {
+            if self.state.swap(ENDED, SeqCst) == FREED {
+                pool.release_hijacked(slot, now);
+            } else {
+                pool.release(slot, now);
+            }
+        });
     }
 }
 
 impl Hijacked for Session {
     fn awaits_proof(&self) -> bool {
-        self.state.get() == State::Hijacked
+        self.state.load(SeqCst) == HIJACKED
     }
 
     fn free_slot(&self) {
-        let (Some(dispatcher), Some(worker)) = (self.dispatcher.upgrade(), self.worker.upgrade()) else {
-            return;
-        };
-        if self.awaits_proof() {
-            self.state.set(State::Freed);
-            dispatcher.update(|pool, now| pool.free_slot(worker.slot, now));
-        }
+        self.dispatcher.update(|pool, now| {
+            if self.state.compare_exchange(HIJACKED, FREED, SeqCst, SeqCst).is_ok() {
+                pool.free_slot(self.worker.slot, now);
+            }
+        });
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! It costs a request a few stores; a connection that has served requests before allocates no memory for it.
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::app::route::Route;
+use crate::lock::Lock;
 use crate::pool::GroupId;
 
 /// Maximum number of bytes of a request line that are kept.
@@ -33,14 +33,17 @@ pub(crate) enum Phase {
 
 /// The request of one connection.
 #[derive(Debug)]
-pub(crate) struct RequestSlot {
-    phase: Cell<Phase>,
-    began: Cell<Instant>,
-    entered: Cell<Instant>,
-    pid: Cell<i32>,
-    route: RefCell<Option<Rc<Route>>>,
-    line: RefCell<Vec<u8>>,
-    client: RefCell<Vec<u8>>,
+pub(crate) struct RequestSlot(Lock<Details>);
+
+#[derive(Debug)]
+struct Details {
+    phase: Phase,
+    began: Instant,
+    entered: Instant,
+    pid: i32,
+    route: Option<Arc<Route>>,
+    line: Vec<u8>,
+    client: Vec<u8>,
 }
 
 /// A request as shown to administrators.
@@ -66,35 +69,35 @@ pub(crate) struct RequestSnapshot {
 
 /// The request slots of all connections.
 #[derive(Debug, Default)]
-pub(crate) struct ActiveRequests(RefCell<Vec<Weak<RequestSlot>>>);
+pub(crate) struct ActiveRequests(Lock<Vec<Weak<RequestSlot>>>);
 
 impl ActiveRequests {
     /// Creates the slot of a new connection; it is removed with its last reference.
-    pub(crate) fn open(&self) -> Rc<RequestSlot> {
+    pub(crate) fn open(&self) -> Arc<RequestSlot> {
         let now = Instant::now();
-        let slot = Rc::new(RequestSlot {
-            phase: Cell::new(Phase::Idle),
-            began: Cell::new(now),
-            entered: Cell::new(now),
-            pid: Cell::new(0),
-            route: RefCell::default(),
-            line: RefCell::default(),
-            client: RefCell::default(),
-        });
-        let mut all = self.0.borrow_mut();
+        let slot = Arc::new(RequestSlot(Lock::new(Details {
+            phase: Phase::Idle,
+            began: now,
+            entered: now,
+            pid: 0,
+            route: None,
+            line: Vec::new(),
+            client: Vec::new(),
+        })));
+        let mut all = self.0.lock();
         if all.len() == all.capacity() {
             all.retain(|slot| slot.strong_count() > 0);
         }
-        all.push(Rc::downgrade(&slot));
+        all.push(Arc::downgrade(&slot));
         slot
     }
 
     /// Returns all requests in flight, the oldest first.
     pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.0.lock();
         all.retain(|slot| slot.strong_count() > 0);
         let mut snapshots: Vec<_> =
-            all.iter().filter_map(Weak::upgrade).filter_map(|slot| slot.snapshot()).collect();
+            all.iter().filter_map(Weak::upgrade).filter_map(|slot| slot.0.lock().snapshot()).collect();
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.age_ms));
         snapshots
     }
@@ -104,64 +107,70 @@ impl RequestSlot {
     /// Enters a request that arrived `now`, until the result is dropped.
     pub(crate) fn begin(
         &self,
-        route: &Rc<Route>,
+        route: &Arc<Route>,
         line: &[u8],
         client: &[u8],
         now: Instant,
     ) -> ActiveRequest<'_> {
-        *self.route.borrow_mut() = Some(route.clone());
-        store(&self.line, line);
-        store(&self.client, client);
-        self.began.set(now);
-        self.phase.set(Phase::Queued);
-        self.entered.set(now);
+        let mut details = self.0.lock();
+        details.route = Some(route.clone());
+        store(&mut details.line, line);
+        store(&mut details.client, client);
+        details.began = now;
+        details.set(Phase::Queued, now);
         ActiveRequest(self)
     }
 
     /// Sets the phase.
     pub(crate) fn enter(&self, phase: Phase) {
-        if self.phase.replace(phase) != phase {
-            self.entered.set(Instant::now());
+        let mut details = self.0.lock();
+        if details.phase != phase {
+            details.set(phase, Instant::now());
         }
     }
 
     /// Records the process that the request is sent to.
     pub(crate) fn send_to(&self, pid: i32, now: Instant) {
-        self.pid.set(pid);
-        self.phase.set(Phase::Sending);
-        self.entered.set(now);
+        let mut details = self.0.lock();
+        details.pid = pid;
+        details.set(Phase::Sending, now);
     }
 
     /// Records that the process has received the whole request.
     pub(crate) fn sent(&self) {
-        if self.phase.get() == Phase::Sending {
-            self.enter(Phase::App);
+        let mut details = self.0.lock();
+        if details.phase == Phase::Sending {
+            details.set(Phase::App, Instant::now());
         }
+    }
+}
+
+impl Details {
+    fn set(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.entered = now;
     }
 
     fn snapshot(&self) -> Option<RequestSnapshot> {
-        let phase = self.phase.get();
-        let route = self.route.borrow().clone().filter(|_| phase != Phase::Idle)?;
-        let line = self.line.borrow();
-        let line = String::from_utf8_lossy(&line);
+        let route = self.route.as_ref().filter(|_| self.phase != Phase::Idle)?;
+        let line = String::from_utf8_lossy(&self.line);
         let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
-        let elapsed_ms = |since: &Cell<Instant>| u64::try_from(since.get().elapsed().as_millis());
+        let elapsed_ms = |since: Instant| u64::try_from(since.elapsed().as_millis());
         Some(RequestSnapshot {
             group: route.group,
             app: route.name.clone(),
-            pid: (phase != Phase::Queued).then(|| self.pid.get()),
+            pid: (self.phase != Phase::Queued).then_some(self.pid),
             method: method.to_owned(),
             path: path.to_owned(),
-            client: String::from_utf8_lossy(&self.client.borrow()).into_owned(),
-            phase,
-            age_ms: elapsed_ms(&self.began).unwrap_or(u64::MAX),
-            phase_ms: elapsed_ms(&self.entered).unwrap_or(u64::MAX),
+            client: String::from_utf8_lossy(&self.client).into_owned(),
+            phase: self.phase,
+            age_ms: elapsed_ms(self.began).unwrap_or(u64::MAX),
+            phase_ms: elapsed_ms(self.entered).unwrap_or(u64::MAX),
         })
     }
 }
 
-fn store(buffer: &RefCell<Vec<u8>>, bytes: &[u8]) {
-    let mut buffer = buffer.borrow_mut();
+fn store(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.clear();
     buffer.extend_from_slice(&bytes[..bytes.len().min(MAX_LINE)]);
 }
@@ -172,8 +181,9 @@ pub(crate) struct ActiveRequest<'d>(&'d RequestSlot);
 
 impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
-        self.0.phase.set(Phase::Idle);
+        let mut details = self.0.0.lock();
+        details.phase = Phase::Idle;
         // An idle connection must not keep the route of a removed app alive.
-        self.0.route.borrow_mut().take();
+        details.route = None;
     }
 }

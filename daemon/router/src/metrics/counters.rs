@@ -1,14 +1,30 @@
 //! Counters and histograms of each app for administrators and Prometheus: requests, waits, starts and refusals. They
 //! start at zero with each router.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::lock::Lock;
 
 /// Upper bounds of a histogram's buckets, in seconds; the last one has none.
 pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Classes of response statuses.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// A number that every thread may raise.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
 
 /// The metrics of one app.
 #[derive(Debug, Default)]
@@ -23,24 +39,24 @@ pub(crate) struct AppMetrics {
     /// How long processes took from their start until they were ready.
     pub(crate) spawn_time: Histogram,
     /// Responses by class of their status: the app's, and the daemon's own pages.
-    responses: [Cell<u64>; CLASSES.len()],
+    responses: [Counter; CLASSES.len()],
     /// CPU time of processes, in milliseconds, as far as it was read while they ran.
-    pub(crate) cpu_ms: Cell<u64>,
+    pub(crate) cpu_ms: Counter,
     /// Processes that did not start.
-    pub(crate) spawns_failed: Cell<u64>,
+    pub(crate) spawns_failed: Counter,
     /// Requests refused because the queue was full.
-    pub(crate) queue_full: Cell<u64>,
+    pub(crate) queue_full: Counter,
     /// Requests refused because they had waited too long.
-    pub(crate) queued_too_long: Cell<u64>,
+    pub(crate) queued_too_long: Counter,
     /// Requests whose process did not start.
-    pub(crate) without_process: Cell<u64>,
+    pub(crate) without_process: Counter,
     /// Requests refused because the app was under maintenance.
-    pub(crate) under_maintenance: Cell<u64>,
+    pub(crate) under_maintenance: Counter,
     /// Processes that exited unexpectedly.
-    pub(crate) crashed: Cell<u64>,
+    pub(crate) crashed: Counter,
     /// Processes that ended to make room for other apps, and when the last one did.
-    pub(crate) evicted: Cell<u64>,
-    pub(crate) last_evicted: Cell<Option<Instant>>,
+    pub(crate) evicted: Counter,
+    pub(crate) last_evicted: Lock<Option<Instant>>,
 }
 
 impl AppMetrics {
@@ -66,20 +82,20 @@ impl AppMetrics {
 
     /// Returns the number of responses by class.
     pub(crate) fn responses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        CLASSES.into_iter().zip(self.responses.iter().map(Cell::get))
+        CLASSES.into_iter().zip(self.responses.iter().map(Counter::get))
     }
 }
 
 /// Adds one.
-pub(crate) fn count(counter: &Cell<u64>) {
-    counter.set(counter.get() + 1);
+pub(crate) fn count(counter: &Counter) {
+    counter.add(1);
 }
 
 /// Durations by length.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    buckets: [Cell<u64>; BOUNDS.len() + 1],
-    nanoseconds: Cell<u128>,
+    buckets: [Counter; BOUNDS.len() + 1],
+    nanoseconds: Counter,
 }
 
 impl Histogram {
@@ -87,7 +103,7 @@ impl Histogram {
         let seconds = span.as_secs_f64();
         let at = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
         count(&self.buckets[at]);
-        self.nanoseconds.set(self.nanoseconds.get() + span.as_nanos());
+        self.nanoseconds.add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Returns the number of durations up to each bound.
@@ -100,7 +116,7 @@ impl Histogram {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.buckets.iter().map(Cell::get).sum()
+        self.buckets.iter().map(Counter::get).sum()
     }
 
     /// Returns the sum of all durations, in seconds.

@@ -2,9 +2,10 @@
 //!
 //! However many clients ask, the pool is read only a few times per second. The page is rendered elsewhere.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::lock::Lock;
 
 /// Maximum age of a cached page. The status page polls once per second.
 const MAX_AGE: Duration = Duration::from_millis(400);
@@ -22,13 +23,13 @@ pub(crate) struct Document {
 #[derive(Debug)]
 pub(crate) struct PageCache {
     started: Instant,
-    cached: RefCell<Option<(Instant, Rc<Document>)>>,
+    cached: Lock<Option<(Instant, Arc<Document>)>>,
 }
 
 impl PageCache {
     /// Creates an empty cache.
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), cached: RefCell::default() }
+        Self { started: Instant::now(), cached: Lock::default() }
     }
 
     /// Returns the router's uptime.
@@ -37,13 +38,13 @@ impl PageCache {
     }
 
     /// Returns the cached page if it is fresh, else renders a new one.
-    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> Document) -> Rc<Document> {
-        let mut cached = self.cached.borrow_mut();
-        if let Some((_, page)) = cached.as_ref().filter(|(at, _)| at.elapsed() < MAX_AGE) {
-            return page.clone();
+    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> Document) -> Arc<Document> {
+        let cached = self.cached.lock().clone();
+        if let Some((_, page)) = cached.filter(|(at, _)| at.elapsed() < MAX_AGE) {
+            return page;
         }
-        let page = Rc::new(render());
-        *cached = Some((Instant::now(), page.clone()));
+        let page = Arc::new(render());
+        *self.cached.lock() = Some((Instant::now(), page.clone()));
         page
     }
 }

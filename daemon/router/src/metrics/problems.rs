@@ -1,12 +1,12 @@
 //! Current problems of the daemon itself. The log contains their beginning and end, the status lists them.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tracing::{error, info};
 
+use crate::lock::Lock;
 use common::link::Problem;
 
 /// Time without a recurrence after which a problem is resolved.
@@ -14,7 +14,7 @@ const QUIET_TIME: Duration = Duration::from_secs(5);
 
 /// All current problems.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<BTreeMap<Problem, Ongoing>>);
+pub(crate) struct Problems(Lock<BTreeMap<Problem, Ongoing>>);
 
 /// A current problem as shown to administrators.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ impl Problems {
     }
 
     fn record(&self, problem: Problem, what: impl FnOnce() -> String, occurred: Option<Instant>) -> bool {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.0.lock();
         if let Some(problem) = all.get_mut(&problem) {
             problem.occurred = occurred;
             return false;
@@ -64,14 +64,14 @@ impl Problems {
 
     /// Records the end of a problem, if there was one.
     pub(crate) fn end(&self, problem: Problem) {
-        if let Some(problem) = self.0.borrow_mut().remove(&problem) {
+        if let Some(problem) = self.0.lock().remove(&problem) {
             problem.log_end();
         }
     }
 
     /// Records what the supervisor reports and has already logged; `None` when the problem is resolved.
     pub(crate) fn set(&self, problem: Problem, what: Option<String>) {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.0.lock();
         match what {
             Some(what) => drop(all.insert(problem, Ongoing { what, since: Instant::now(), occurred: None })),
             None => drop(all.remove(&problem)),
@@ -80,14 +80,14 @@ impl Problems {
 
     /// Records a problem that is logged by the caller, or its new description, until [`set`](Self::set) ends it.
     pub(crate) fn show(&self, problem: Problem, what: String) {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.0.lock();
         let since = all.get(&problem).map_or_else(Instant::now, |problem| problem.since);
         all.insert(problem, Ongoing { what, since, occurred: None });
     }
 
     /// Ends problems that have not occurred for [`QUIET_TIME`]. Must be called regularly.
     pub(crate) fn expire(&self) {
-        self.0.borrow_mut().retain(|_, problem| {
+        self.0.lock().retain(|_, problem| {
             let resolved = problem.occurred.is_some_and(|last| last.elapsed() >= QUIET_TIME);
             if resolved {
                 problem.log_end();
@@ -99,7 +99,7 @@ impl Problems {
     /// Returns the current problems.
     pub(crate) fn list(&self) -> Vec<CurrentProblem> {
         self.expire();
-        let all = self.0.borrow();
+        let all = self.0.lock();
         let current = |problem: &Ongoing| CurrentProblem {
             what: problem.what.clone(),
             seconds: problem.since.elapsed().as_secs(),

@@ -1,22 +1,23 @@
-//! Accept loop for connections from nginx, each of which is served by its own task.
+//! Accept loop for connections from nginx, each of which is served by its own task on one of the threads.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
 
-use super::connection;
 use crate::nginx_conn::descriptors;
 use crate::state::RouterState;
-use crate::sys::stream::Stream;
+use crate::threads::Threads;
 use common::link::Problem;
 
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the daemon is about to end, or until the socket was replaced and its queue is empty.
-pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
+pub(crate) async fn run(router: Arc<RouterState>, threads: Rc<Threads>, listener: UnixListener) {
     let number = router.connections.socket_number();
     loop {
         descriptors::wait_for_room(&router).await;
@@ -27,9 +28,9 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
             () = router.connections.socket_replaced_since(number) => return,
         };
         match accepted {
-            Ok(stream) => {
+            Ok(connection) => {
                 router.connections.opened();
-                tokio::task::spawn_local(connection::serve(router.clone(), stream));
+                threads.serve(&router, connection);
             }
             Err(why) => {
                 let what = || format!("cannot accept connections from nginx: {why}");
@@ -41,12 +42,12 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 }
 
 /// Accepts at the socket that replaces the current one; the loop of the former socket ends when its queue is empty.
-pub(crate) fn replace_socket(router: &Rc<RouterState>, listener: UnixListener) {
+pub(crate) fn replace_socket(router: &Arc<RouterState>, threads: &Rc<Threads>, listener: UnixListener) {
     router.connections.socket_replaced();
-    tokio::task::spawn_local(run(router.clone(), listener));
+    tokio::task::spawn_local(run(router.clone(), threads.clone(), listener));
 }
 
-async fn accept(listener: &UnixListener) -> io::Result<Stream> {
+async fn accept(listener: &UnixListener) -> io::Result<OwnedFd> {
     let (stream, _) = listener.accept().await?;
-    Stream::new(stream.into_std()?.into())
+    Ok(stream.into_std()?.into())
 }

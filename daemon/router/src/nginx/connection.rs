@@ -4,7 +4,7 @@
 //! frame ends the connection with an abort that gives the reason, which nginx logs.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
@@ -55,7 +55,7 @@ enum Fault {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Rc<RouterState>, stream: Stream) {
+pub(crate) async fn serve(router: Arc<RouterState>, stream: Stream) {
     let _counted = router.connections.guard();
     let mut nginx =
         NginxConn::new(&stream, RosterReceiver::new(router.clone()), router.active_requests.open());
@@ -74,7 +74,7 @@ pub(crate) async fn serve(router: Rc<RouterState>, stream: Stream) {
     }
 }
 
-async fn serve_requests(router: &Rc<RouterState>, nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
+async fn serve_requests(router: &Arc<RouterState>, nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
     let Some(header) = next_frame(router, nginx).await? else {
         return Ok(());
     };

@@ -1,6 +1,6 @@
 //! Limits on incomplete frames from nginx: in bytes for all connections together, in time for each.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Bytes of incomplete frames of all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Incomplete(Cell<usize>);
+pub(crate) struct Incomplete(AtomicUsize);
 
 /// One connection's part of them, while it waits for the rest of a frame.
 #[derive(Debug)]
@@ -30,17 +30,26 @@ impl Incomplete {
         let until = is_first.then(|| Instant::now() + FIRST_LIMIT);
         Part { of: self, bytes: 0, until }
     }
+
+    /// Replaces a part of `before` bytes by one of `after`; returns the bytes of all.
+    fn replace(&self, before: usize, after: usize) -> usize {
+        if before == after {
+            return self.0.load(Ordering::Relaxed);
+        }
+        let all = self.0.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        all.wrapping_add(after.wrapping_sub(before))
+    }
 }
 
 impl Part<'_> {
     /// Sets how many bytes the connection has now; false when the limit is exceeded.
     pub(super) fn set(&mut self, bytes: usize) -> bool {
-        self.of.0.set(self.of.0.get() - self.bytes + bytes);
+        let all = self.of.replace(self.bytes, bytes);
         self.bytes = bytes;
         if bytes > 0 && self.until.is_none() {
             self.until = Some(Instant::now() + FRAME_LIMIT);
         }
-        self.of.0.get() <= MAX_BYTES
+        all <= MAX_BYTES
     }
 
     /// Resolves when the time limit of the frame is exceeded; never between two frames.
@@ -54,7 +63,7 @@ impl Part<'_> {
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        self.of.0.set(self.of.0.get() - self.bytes);
+        self.of.replace(self.bytes, 0);
     }
 }
 
@@ -79,7 +88,7 @@ mod tests {
             all.part(true).expired().await;
             assert_eq!(begin.elapsed(), FRAME_LIMIT + FIRST_LIMIT);
             drop(other);
-            assert_eq!(all.0.get(), 0);
+            assert_eq!(all.0.load(Ordering::Relaxed), 0);
         });
     }
 }

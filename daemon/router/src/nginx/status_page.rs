@@ -2,7 +2,7 @@
 //! `passenger_health` serve. [`crate::admin`] renders the status page.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use protocol::status::{StatusPart, StatusQuestion};
 
@@ -21,17 +21,17 @@ pub(super) async fn respond(
 ) -> io::Result<()> {
     let ending = router.connections.is_closing();
     let page = match question.part {
-        StatusPart::Page => Rc::new(page::html()?),
+        StatusPart::Page => Arc::new(page::html()?),
         StatusPart::Data => {
             router.usages.refresh(&router.dispatcher).await;
             router.page_cache.get_or_render(|| page::data(router, Caller::of_nginx()))
         }
         StatusPart::Metrics => {
             router.usages.refresh(&router.dispatcher).await;
-            Rc::new(admin::metrics(router, Caller::of_nginx()))
+            Arc::new(admin::metrics(router, Caller::of_nginx()))
         }
-        StatusPart::Health => Rc::new(health(ending, false)),
-        StatusPart::HealthJson => Rc::new(health(ending, true)),
+        StatusPart::Health => Arc::new(health(ending, false)),
+        StatusPart::HealthJson => Arc::new(health(ending, true)),
     };
     let is_health = matches!(question.part, StatusPart::Health | StatusPart::HealthJson);
     let status = if is_health && ending { 503 } else { 200 };

@@ -2,7 +2,7 @@
 //! out. No process is blamed for a lack of descriptors.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{self, Resource};
@@ -22,12 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Descriptors in use besides those of connections and of the output of processes.
 const OTHER: u64 = 16;
+/// Descriptors of the event loop of a further thread.
+const PER_THREAD: u64 = 3;
 /// Maximum number of descriptors reserved for what a request needs besides its connection: one to the app, a file for a
 /// slow client.
 const MAX_RESERVED: u64 = 256;
 
 /// Resolves when there are descriptors for one more connection from nginx and for what it requires.
-pub(crate) async fn wait_for_room(router: &Rc<RouterState>) {
+pub(crate) async fn wait_for_room(router: &Arc<RouterState>) {
     if has_room(router) {
         return;
     }
@@ -41,7 +43,7 @@ pub(crate) async fn wait_for_room(router: &Rc<RouterState>) {
 
 /// Retries `open` while only a descriptor is missing.
 pub(crate) async fn retry<T>(
-    router: &Rc<RouterState>,
+    router: &Arc<RouterState>,
     open: impl AsyncFn() -> io::Result<T>,
 ) -> io::Result<T> {
     let mut until = None;
@@ -61,7 +63,7 @@ pub(crate) async fn retry<T>(
 }
 
 /// Reports the shortage in the status and the log while it lasts; no connection is kept without a request.
-pub(crate) fn report_shortage(router: &Rc<RouterState>) {
+pub(crate) fn report_shortage(router: &Arc<RouterState>) {
     let new = router.problems.begin(Problem::Descriptors, || {
         format!(
             "nearly all of the router's {} file descriptors are in use: connections from nginx wait until some are \
@@ -85,7 +87,7 @@ pub(crate) fn report_shortage(router: &Rc<RouterState>) {
 
 /// Closes idle connections to apps, which are kept only for speed.
 fn close_idle(router: &RouterState) {
-    router.dispatcher.inspect(|_, workers| workers.values().for_each(|worker| worker.close_idle()));
+    router.dispatcher.workers().iter().for_each(|worker| worker.close_idle());
 }
 
 fn has_room(router: &RouterState) -> bool {
@@ -107,7 +109,8 @@ pub(crate) fn maximum(router: &RouterState) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);
     let reserved = (limit / 4).min(MAX_RESERVED);
-    limit.saturating_sub(OTHER + outputs + reserved).max(2)
+    let threads = PER_THREAD * (router.config.threads as u64).saturating_sub(1);
+    limit.saturating_sub(OTHER + threads + outputs + reserved).max(2)
 }
 
 fn limit() -> u64 {

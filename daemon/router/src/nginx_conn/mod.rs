@@ -5,7 +5,7 @@ pub(crate) mod descriptors;
 pub(crate) mod roster;
 pub(crate) mod tunnel_share;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::app_protocol::buffer::{Input, SMALL};
 use super::app_protocol::response_head::Head;
@@ -39,12 +39,12 @@ pub(crate) struct NginxConn<'s> {
     /// The request as nginx sent it, without its body.
     pub(crate) request: Vec<u8>,
     /// The slot of its request in the list for administrators.
-    pub(crate) request_slot: Rc<RequestSlot>,
+    pub(crate) request_slot: Arc<RequestSlot>,
 }
 
 impl<'s> NginxConn<'s> {
     /// Creates the state of a connection on which nothing was received yet.
-    pub(super) fn new(stream: &'s Stream, roster: RosterReceiver, request_slot: Rc<RequestSlot>) -> Self {
+    pub(super) fn new(stream: &'s Stream, roster: RosterReceiver, request_slot: Arc<RequestSlot>) -> Self {
         Self {
             stream,
             input: Input::default(),

@@ -2,7 +2,8 @@
 //! [`crate::apps`] until this is dropped.
 
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use protocol::PayloadError;
 use protocol::limits::MAX_ROSTER_ENTRIES;
@@ -24,7 +25,7 @@ const MAX_NAME: usize = 8 * 1024;
 /// A roster that is being received or registered.
 #[derive(Debug)]
 pub(crate) struct RosterReceiver {
-    router: Rc<RouterState>,
+    router: Arc<RouterState>,
     /// The name of this nginx; empty from an older module.
     name: String,
     apps: HashSet<String>,
@@ -34,7 +35,7 @@ pub(crate) struct RosterReceiver {
 }
 
 impl RosterReceiver {
-    pub(crate) fn new(router: Rc<RouterState>) -> Self {
+    pub(crate) fn new(router: Arc<RouterState>) -> Self {
         Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, registered: None }
     }
 
@@ -86,8 +87,8 @@ impl RosterReceiver {
         let first = if self.bytes == 0 { BYTES_PER_ROSTER } else { 0 };
         let bytes = first + names.clone().map(|len| len + BYTES_PER_NAME).sum::<usize>();
         self.bytes += bytes;
-        all.set(all.get() + bytes);
-        let fits = self.bytes <= MAX_BYTES_OF_ONE && all.get() <= MAX_BYTES;
+        let all = all.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let fits = self.bytes <= MAX_BYTES_OF_ONE && all <= MAX_BYTES;
         fits && names.chain([part.instance.len()]).all(|len| len <= MAX_NAME)
     }
 
@@ -105,7 +106,6 @@ impl Drop for RosterReceiver {
         if let Some(roster) = self.registered.take() {
             self.router.routes.remove_roster(roster, &self.router.dispatcher);
         }
-        let all = &self.router.routes.announced;
-        all.set(all.get().saturating_sub(self.bytes));
+        self.router.routes.announced.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

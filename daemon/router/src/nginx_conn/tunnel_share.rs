@@ -2,10 +2,10 @@
 //!
 //! An app's tunnels may use half of the descriptors that other apps' tunnels leave, so that some always remain.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::lock::Lock;
 use crate::output::log_limit::LogLimit;
 use crate::pool::GroupId;
 
@@ -17,8 +17,8 @@ const PER_MINUTE: u32 = 10;
 /// Number of tunnels of each app.
 #[derive(Debug)]
 pub(crate) struct Tunnels {
-    open: RefCell<HashMap<GroupId, u64>>,
-    pub(crate) refusals: Rc<LogLimit>,
+    open: Lock<HashMap<GroupId, u64>>,
+    pub(crate) refusals: Arc<LogLimit>,
 }
 
 /// One counted tunnel, from the request for it to its end.
@@ -31,12 +31,12 @@ pub(crate) struct Tunnel<'a> {
 impl Tunnels {
     pub(crate) fn new() -> Self {
         let refusals = LogLimit::new("an app has reached its share of tunnels (WebSockets)", PER_MINUTE);
-        Self { open: RefCell::default(), refusals }
+        Self { open: Lock::default(), refusals }
     }
 
     /// Opens a tunnel of the app, of `descriptors` for all connections; `None` when the app's share is used up.
     pub(crate) fn open(&self, group: GroupId, descriptors: u64) -> Option<Tunnel<'_>> {
-        let mut open = self.open.borrow_mut();
+        let mut open = self.open.lock();
         let all: u64 = open.values().sum();
         let mine = open.get(&group).copied().unwrap_or(0);
         let share = descriptors.saturating_sub(PER_TUNNEL * (all - mine)) / 2;
@@ -51,7 +51,7 @@ impl Tunnels {
 
 impl Drop for Tunnel<'_> {
     fn drop(&mut self) {
-        let mut open = self.tunnels.open.borrow_mut();
+        let mut open = self.tunnels.open.lock();
         if let Some(count) = open.get_mut(&self.group) {
             *count -= 1;
             if *count == 0 {

@@ -4,8 +4,8 @@ use protocol::setting_table;
 use protocol::settings::Value;
 use tracing::{info, warn};
 
-use super::Globals;
 use super::precedence::{CTL, EffectiveOption, ctl, invalid_reason, same};
+use super::{Globals, Sources};
 use common::config::{DaemonOption, Given};
 
 /// Options that are set when the daemon starts, each with its flag.
@@ -15,28 +15,30 @@ impl Globals {
     /// Logs each option whose value has changed since `before`, and each value of nginx that has no effect. `source`
     /// names the configuration that has changed.
     pub(crate) fn log_changes(&self, before: &[EffectiveOption], source: &str) {
-        for (now, before) in self.effective().iter().zip(before) {
+        let sources = self.sources.lock().clone();
+        for (now, before) in sources.effective().iter().zip(before) {
             if !same(&now.name, &now.value, &before.value) {
                 let (name, old, new) = (&now.name, show(&before.value), show(&now.value));
                 info!("{name} changed from {old} to {new} by {source}");
             }
         }
-        let received = self.received.borrow();
-        let Some(received) = received.as_ref() else { return };
+        let Some(received) = &sources.received else { return };
         for (name, value) in received.settings.iter().filter(|(name, _)| *name != CTL) {
-            self.log_without_effect(name, value);
+            sources.log_without_effect(name, value);
         }
         for (name, value) in ctl(received) {
             match value {
-                Ok(value) => self.log_without_effect(name, &value),
+                Ok(value) => sources.log_without_effect(name, &value),
                 Err(why) => warn!("ignoring passenger_ctl in nginx.conf: {why}"),
             }
         }
     }
+}
 
+impl Sources {
     fn log_without_effect(&self, name: &str, value: &Value) {
         let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
-        if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
+        if let Some(option) = self.options.iter().find(|option| option.name == name) {
             log_precedence(option, value);
         } else if let Some((_, flag)) = fixed {
             warn!("ignoring passenger_{name} in nginx.conf: it is fixed when the daemon starts; use {flag}");

@@ -7,8 +7,8 @@
 pub(crate) mod log;
 pub(crate) mod precedence;
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as ReceivedGlobals;
@@ -17,6 +17,7 @@ use protocol::settings::{Settings, Value};
 
 pub(crate) use precedence::{EffectiveOption, Source};
 
+use super::lock::Lock;
 use super::metrics::problems::Problems;
 use super::pool::Limits;
 use super::response::BacklogOptions;
@@ -27,20 +28,24 @@ use common::log::LogLevel;
 /// All options that nginx may also set, and the values received from nginx.
 #[derive(Debug)]
 pub(crate) struct Globals {
-    options: RefCell<Vec<DaemonOption>>,
-    received: RefCell<Option<ReceivedGlobals>>,
+    sources: Lock<Sources>,
+    show_version: AtomicBool,
+}
+
+/// What determines the values of options.
+#[derive(Debug, Clone)]
+struct Sources {
+    options: Vec<DaemonOption>,
+    received: Option<ReceivedGlobals>,
     /// Options for which the supervisor could not apply nginx's value.
-    overridden: RefCell<Vec<OverriddenOption>>,
-    show_version: Cell<bool>,
+    overridden: Vec<OverriddenOption>,
 }
 
 impl Globals {
     pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
         let globals = Self {
-            options: RefCell::new(options),
-            received: RefCell::default(),
-            overridden: RefCell::default(),
-            show_version: Cell::new(true),
+            sources: Lock::new(Sources { options, received: None, overridden: Vec::new() }),
+            show_version: AtomicBool::new(true),
         };
         globals.refresh();
         globals
@@ -48,46 +53,52 @@ impl Globals {
 
     /// Whether responses contain this program's version.
     pub(crate) fn show_version(&self) -> bool {
-        self.show_version.get()
+        self.show_version.load(Ordering::Relaxed)
     }
 
     /// Stores a configuration received from nginx. True when it has changed and must be applied.
     pub(crate) fn update(&self, new: ReceivedGlobals) -> bool {
-        let old = self.received.borrow();
-        if old.as_ref().is_some_and(|old| !is_newer(&new, old, now_ms())) {
-            return false;
-        }
-        let changed = old.as_ref().map_or(&Settings::new(), |old| &old.settings) != &new.settings;
-        drop(old);
-        *self.received.borrow_mut() = Some(new);
-        if changed {
-            self.overridden.borrow_mut().clear();
-        }
+        let changed = {
+            let mut sources = self.sources.lock();
+            let old = sources.received.as_ref();
+            if old.is_some_and(|old| !is_newer(&new, old, now_ms())) {
+                return false;
+            }
+            let changed = old.map_or(&Settings::new(), |old| &old.settings) != &new.settings;
+            sources.received = Some(new);
+            if changed {
+                sources.overridden.clear();
+            }
+            changed
+        };
         self.refresh();
         changed
     }
 
     /// Replaces the options of the daemon's own configuration.
     pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
-        *self.options.borrow_mut() = options;
-        self.overridden.borrow_mut().clear();
+        {
+            let mut sources = self.sources.lock();
+            sources.options = options;
+            sources.overridden.clear();
+        }
         self.refresh();
     }
 
     /// Updates the copy of the option that each request reads.
     fn refresh(&self) {
-        self.show_version.set(self.flag("show_version_in_header"));
+        self.show_version.store(self.flag("show_version_in_header"), Ordering::Relaxed);
     }
 
     /// Records the options for which the supervisor could not apply nginx's newest configuration.
     pub(crate) fn set_overridden(&self, overridden: Vec<OverriddenOption>) {
-        *self.overridden.borrow_mut() = overridden;
+        self.sources.lock().overridden = overridden;
     }
 
     fn value(&self, name: &str) -> Option<Value> {
-        let options = self.options.borrow();
-        let option = options.iter().find(|option| option.name == name)?;
-        Some(self.effective_option(option).value)
+        let sources = self.sources.lock();
+        let option = sources.options.iter().find(|option| option.name == name)?;
+        Some(sources.effective_option(option).value)
     }
 
     fn number(&self, name: &str) -> u64 {
@@ -117,7 +128,7 @@ impl Globals {
     }
 
     /// Returns how much of a response is kept for a slow client, and where.
-    pub(crate) fn backlog(&self, problems: Rc<Problems>) -> BacklogOptions {
+    pub(crate) fn backlog(&self, problems: Arc<Problems>) -> BacklogOptions {
         let most = self.number("response_buffer_high_watermark");
         let dir = self.text("data_buffer_dir").into();
         BacklogOptions { dir, max_file_size: (most > 0).then_some(most), problems }
@@ -150,7 +161,7 @@ impl Globals {
             socket_backlog: self.number("socket_backlog"),
             open_files: self.number("core_file_descriptor_ulimit"),
             app_prefix: self.log_prefix(),
-            globals: self.received.borrow().as_ref().map(ReceivedGlobals::payload).unwrap_or_default(),
+            globals: self.sources.lock().received.as_ref().map(ReceivedGlobals::payload).unwrap_or_default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use protocol::globals::Globals as ReceivedGlobals;
 use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
-use super::Globals;
+use super::{Globals, Sources};
 use common::config::{DaemonOption, Given, shared};
 
 /// The directive that sets options by name.
@@ -47,12 +47,23 @@ pub(crate) struct EffectiveOption {
 impl Globals {
     /// Returns all options with their values in effect.
     pub(crate) fn effective(&self) -> Vec<EffectiveOption> {
-        self.options.borrow().iter().map(|option| self.effective_option(option)).collect()
+        self.sources.lock().effective()
+    }
+
+    /// Returns the received settings that match no option of the daemon.
+    pub(crate) fn ignored_directives(&self) -> Settings {
+        self.sources.lock().ignored_directives()
+    }
+}
+
+impl Sources {
+    /// Returns all options with their values in effect.
+    pub(super) fn effective(&self) -> Vec<EffectiveOption> {
+        self.options.iter().map(|option| self.effective_option(option)).collect()
     }
 
     pub(super) fn effective_option(&self, option: &DaemonOption) -> EffectiveOption {
-        let from_nginx =
-            self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
+        let from_nginx = self.received.as_ref().and_then(|received| value_of(received, &option.name));
         let from_nginx =
             from_nginx.filter(|value| option.given.is_none() && invalid_reason(option, value).is_none());
         let from_nginx = match self.overridden(&option.name) {
@@ -68,16 +79,14 @@ impl Globals {
 
     /// Returns the value in effect where the supervisor could not apply nginx's.
     fn overridden(&self, name: &str) -> Option<Value> {
-        let overridden = self.overridden.borrow();
-        let of_name = overridden.iter().find(|overridden| overridden.name == name);
+        let of_name = self.overridden.iter().find(|overridden| overridden.name == name);
         of_name.map(|overridden| Value::Text(overridden.value.clone()))
     }
 
-    /// Returns the received settings that match no option of the daemon.
-    pub(crate) fn ignored_directives(&self) -> Settings {
+    fn ignored_directives(&self) -> Settings {
         let mut rest = Settings::new();
-        for (name, value) in self.received.borrow().iter().flat_map(|received| received.settings.iter()) {
-            if name != CTL && self.options.borrow().iter().all(|option| option.name != name) {
+        for (name, value) in self.received.iter().flat_map(|received| received.settings.iter()) {
+            if name != CTL && self.options.iter().all(|option| option.name != name) {
                 rest.set(name, value.clone());
             }
         }

@@ -41,14 +41,14 @@ pub(crate) struct AppLog {
 /// All log files of apps.
 #[derive(Debug)]
 pub(crate) struct AppLogs {
-    supervisor: Rc<Supervisor>,
+    supervisor: Arc<Supervisor>,
     open: RefCell<HashMap<(PathBuf, u32), Weak<AppLog>>>,
     /// Files that the supervisor has been ordered to open.
     pending: RefCell<HashMap<Ticket, Weak<AppLog>>>,
 }
 
 impl AppLogs {
-    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Rc<Self> {
+    pub(crate) fn new(supervisor: Arc<Supervisor>) -> Rc<Self> {
         Rc::new(Self { supervisor, open: RefCell::default(), pending: RefCell::default() })
     }
 

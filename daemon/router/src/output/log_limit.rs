@@ -1,13 +1,14 @@
 //! Limit of how often messages of one kind, or the output of one app, are logged. What is omitted is counted, and the
 //! count is logged when the interval ends.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
+
+use crate::lock::Lock;
 
 /// Length of an interval for messages.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,9 +23,15 @@ pub(crate) struct LogLimit {
     subject: Subject,
     interval: Duration,
     max: u64,
-    ends: Cell<Option<Instant>>,
-    used: Cell<u64>,
-    omitted: Cell<u64>,
+    current: Lock<Interval>,
+}
+
+/// The current interval.
+#[derive(Debug, Default)]
+struct Interval {
+    ends: Option<Instant>,
+    used: u64,
+    omitted: u64,
 }
 
 /// What is limited.
@@ -38,43 +45,45 @@ enum Subject {
 
 impl LogLimit {
     /// Creates a limit of messages about `what`.
-    pub(crate) fn new(what: impl Into<String>, per_minute: u32) -> Rc<Self> {
+    pub(crate) fn new(what: impl Into<String>, per_minute: u32) -> Arc<Self> {
         Self::create(Subject::Messages(what.into()), MINUTE, per_minute.into())
     }
 
-    fn create(subject: Subject, interval: Duration, max: u64) -> Rc<Self> {
-        let (ends, used, omitted) = (Cell::new(None), Cell::new(0), Cell::new(0));
-        Rc::new(Self { subject, interval, max, ends, used, omitted })
+    fn create(subject: Subject, interval: Duration, max: u64) -> Arc<Self> {
+        Arc::new(Self { subject, interval, max, current: Lock::default() })
     }
 
     /// Whether a message may be logged; otherwise it is counted. Must be called inside the runtime.
-    pub(crate) fn admits(self: &Rc<Self>) -> bool {
+    pub(crate) fn admits(self: &Arc<Self>) -> bool {
         self.admits_cost(1)
     }
 
     /// Whether a line of this length may be logged.
-    pub(super) fn admits_line(self: &Rc<Self>, len: usize) -> bool {
+    pub(super) fn admits_line(self: &Arc<Self>, len: usize) -> bool {
         self.max == 0 || self.admits_cost(1 + (len / PART) as u64)
     }
 
-    fn admits_cost(self: &Rc<Self>, cost: u64) -> bool {
+    fn admits_cost(self: &Arc<Self>, cost: u64) -> bool {
         let now = Instant::now();
-        if self.ends.get().is_none_or(|end| end <= now) {
-            self.ends.set(Some(now + self.interval));
-            self.used.set(0);
+        let mut current = self.current.lock();
+        if current.ends.is_none_or(|end| end <= now) {
+            current.ends = Some(now + self.interval);
+            current.used = 0;
         }
-        if self.used.get() < self.max {
-            self.used.set(self.used.get() + cost);
+        if current.used < self.max {
+            current.used += cost;
             return true;
         }
-        self.omitted.set(self.omitted.get() + 1);
-        if self.omitted.get() == 1 {
-            self.begin_omission(self.ends.get().unwrap_or(now));
+        current.omitted += 1;
+        let (is_first, end) = (current.omitted == 1, current.ends.unwrap_or(now));
+        drop(current);
+        if is_first {
+            self.begin_omission(end);
         }
         false
     }
 
-    fn begin_omission(self: &Rc<Self>, end: Instant) {
+    fn begin_omission(self: &Arc<Self>, end: Instant) {
         if let Subject::Output(app) = &self.subject {
             let (max, seconds) = (self.max, self.interval.as_secs());
             warn!(
@@ -85,7 +94,7 @@ impl LogLimit {
         let limit = self.clone();
         tokio::task::spawn_local(async move {
             sleep_until(end).await;
-            let (omitted, max) = (limit.omitted.take(), limit.max);
+            let (omitted, max) = (std::mem::take(&mut limit.current.lock().omitted), limit.max);
             match &limit.subject {
                 Subject::Messages(what) => {
                     warn!("{omitted} messages were not logged (more than {max} per minute): {what}");
@@ -103,23 +112,23 @@ impl LogLimit {
 pub(super) struct OutputLimits {
     /// Lines per interval; 0 for any number.
     lines: u64,
-    by_app: RefCell<HashMap<String, Weak<LogLimit>>>,
+    by_app: Lock<HashMap<String, Weak<LogLimit>>>,
 }
 
 impl OutputLimits {
     pub(super) fn new(lines: u64) -> Self {
-        Self { lines, by_app: RefCell::default() }
+        Self { lines, by_app: Lock::default() }
     }
 
     /// Returns the limit that all processes of an app share.
-    pub(super) fn of(&self, app: &str) -> Rc<LogLimit> {
-        let mut by_app = self.by_app.borrow_mut();
+    pub(super) fn of(&self, app: &str) -> Arc<LogLimit> {
+        let mut by_app = self.by_app.lock();
         if let Some(limit) = by_app.get(app).and_then(Weak::upgrade) {
             return limit;
         }
         by_app.retain(|_, limit| limit.strong_count() > 0);
         let limit = LogLimit::create(Subject::Output(app.to_owned()), OUTPUT_INTERVAL, self.lines);
-        by_app.insert(app.to_owned(), Rc::downgrade(&limit));
+        by_app.insert(app.to_owned(), Arc::downgrade(&limit));
         limit
     }
 }
@@ -139,10 +148,10 @@ mod tests {
         run(async {
             let limit = LogLimit::new("starts that fail", 2);
             assert_eq!([(); 5].map(|()| limit.admits()), [true, true, false, false, false]);
-            assert_eq!(limit.omitted.get(), 3);
+            assert_eq!(limit.current.lock().omitted, 3);
             tokio::time::sleep(MINUTE + Duration::from_secs(1)).await;
             tokio::task::yield_now().await;
-            assert_eq!(limit.omitted.get(), 0, "the count was logged");
+            assert_eq!(limit.current.lock().omitted, 0, "the count was logged");
             assert!(limit.admits());
         });
     }
@@ -159,10 +168,10 @@ mod tests {
                 [true, true, false],
                 "long lines count more"
             );
-            assert_eq!(limit.omitted.get(), 2);
+            assert_eq!(limit.current.lock().omitted, 2);
             tokio::time::sleep(OUTPUT_INTERVAL + Duration::from_secs(1)).await;
             tokio::task::yield_now().await;
-            assert_eq!(limit.omitted.get(), 0, "the count was logged");
+            assert_eq!(limit.current.lock().omitted, 0, "the count was logged");
             assert!(limit.admits_line(10));
             assert!(OutputLimits::new(0).of("any").admits_line(10));
         });

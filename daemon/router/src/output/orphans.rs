@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tracing::warn;
@@ -22,7 +23,7 @@ pub(super) struct Outputs {
     running: RefCell<HashMap<ProcessId, Open>>,
     /// Outputs of ended processes by app, oldest first.
     orphans: RefCell<HashMap<String, VecDeque<Open>>>,
-    closed: Rc<LogLimit>,
+    closed: Arc<LogLimit>,
 }
 
 /// One output.

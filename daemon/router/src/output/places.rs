@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -34,7 +35,7 @@ pub(super) struct Lines {
     places: Rc<Places>,
     file: Option<Rc<Writer>>,
     /// Limit of lines in the log or the journal.
-    limit: Rc<LogLimit>,
+    limit: Arc<LogLimit>,
     /// Lines to be written to the file.
     for_file: String,
 }

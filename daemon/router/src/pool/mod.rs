@@ -8,6 +8,7 @@
 //! process of its group is busy and the pool has room. A group without any process gets one before others get more,
 //! and replaces another group's process if necessary.
 
+mod by_number;
 mod fairness;
 #[cfg(test)]
 mod fairness_properties;
@@ -26,9 +27,10 @@ mod shortage;
 mod transitions;
 mod waited_for;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+pub(crate) use by_number::ByNumber;
 pub(crate) use group::{Deployment, Group, GroupOptions};
 use groups::Groups;
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
@@ -99,7 +101,7 @@ pub(crate) struct Limits {
 pub(crate) struct Pool {
     limits: Limits,
     groups: Groups,
-    processes: HashMap<Slot, Process>,
+    processes: ByNumber<Slot, Process>,
     next_slot: u64,
     next_waiter: u64,
     next_turn: u64,
@@ -128,7 +130,7 @@ impl Pool {
         Self {
             limits,
             groups: Groups::new(),
-            processes: HashMap::new(),
+            processes: ByNumber::default(),
             next_slot: 1,
             next_waiter: 1,
             next_turn: 0,
@@ -140,7 +142,13 @@ impl Pool {
         }
     }
 
+    /// Exchanges the actions since the last call, in order, for an empty list, whose memory is used for the next ones.
+    pub(crate) fn swap_actions(&mut self, with: &mut Vec<Action>) {
+        std::mem::swap(&mut self.actions, with);
+    }
+
     /// Returns the actions since the last call, in order.
+    #[cfg(test)]
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
@@ -185,13 +193,7 @@ impl Pool {
     /// and waits for it if necessary, as long as that process serves.
     pub(crate) fn checkout(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Checkout {
         let wanted = wanted.filter(|slot| self.serves(*slot, id));
-        let free = match wanted {
-            Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
-            None => self.least_busy(id),
-        };
-        let free = free.filter(|_| !self.groups[id].paused);
-        if let Some(slot) = free {
-            self.begin_session(slot, now);
+        if let Some(slot) = self.checkout_now(id, wanted, now) {
             return Checkout::Granted(slot);
         }
         let group = &mut self.groups[id];
@@ -207,6 +209,19 @@ impl Pool {
         self.update_starving(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
+    }
+
+    /// Assigns a new request to a process, if [`Self::checkout`] would do so now; otherwise does nothing.
+    pub(crate) fn checkout_now(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Option<Slot> {
+        let free = match wanted.filter(|slot| self.serves(*slot, id)) {
+            Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
+            None => self.least_busy(id),
+        };
+        let free = free.filter(|_| !self.groups[id].paused);
+        if let Some(slot) = free {
+            self.begin_session(slot, now);
+        }
+        free
     }
 
     /// Begins a session of this process for an administrator, even if its app is paused; false when it has no free slot.

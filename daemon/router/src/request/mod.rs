@@ -7,7 +7,7 @@ pub(crate) mod ask_process;
 pub(crate) mod finish;
 pub(crate) mod relay_both;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::app_kind::AppProtocol;
@@ -20,6 +20,7 @@ use super::app::route::Route;
 use super::app::settings::AppSettings;
 use super::app_protocol::request_body::{Body, Framing};
 use super::app_protocol::{http, session};
+use super::apps::Found;
 use super::dispatch::worker::Worker;
 use super::dispatch::{Lease, Refused};
 use super::metrics::active_requests::Phase;
@@ -37,12 +38,12 @@ const MAX_ATTEMPTS: usize = 5;
 /// A request that is being served: its connection, its body, and the properties that are needed after its head was
 /// written to the app's buffer.
 struct Exchange<'a, 's> {
-    router: &'a Rc<RouterState>,
+    router: &'a Arc<RouterState>,
     nginx: &'a mut NginxConn<'s>,
     body: Body,
-    route: Rc<Route>,
+    route: Arc<Route>,
     /// The metrics of its app.
-    metrics: Rc<AppMetrics>,
+    metrics: Arc<AppMetrics>,
     to_head_request: bool,
     upgrade: bool,
     /// Sending it twice has the same effect as once, and it has no body.
@@ -83,7 +84,7 @@ enum Attempt {
 ///
 /// When the frame is not a request. The connection cannot be used further.
 pub(crate) async fn run(
-    router: &Rc<RouterState>,
+    router: &Arc<RouterState>,
     nginx: &mut NginxConn<'_>,
     payload_end: usize,
 ) -> Result<KeepAlive, PayloadError> {
@@ -91,7 +92,8 @@ pub(crate) async fn run(
     let payload = &nginx.input.unread()[HEADER_LEN..payload_end];
     let request = Request::decode(payload)?;
     let head = &request.head;
-    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
+    let Found { route, other_kind } =
+        router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
     nginx.to_app.clear();
     write_head(&request, route.kind, &route.settings, &mut nginx.to_app);
     // Method and URI, for the log.
@@ -104,7 +106,7 @@ pub(crate) async fn run(
     let own_method = head.method == session::OUT_OF_BAND_METHOD.as_bytes();
     let mut exchange = Exchange {
         body: Body::new(head.body, chunked_framing(route.kind)).with_min_rate(router.config.min_upload_rate),
-        metrics: router.dispatcher.metrics(route.group),
+        metrics: route.metrics.clone(),
         to_head_request: head.method == b"HEAD",
         upgrade: head.upgrade,
         is_idempotent: head.body == BodyLength::None
@@ -120,8 +122,8 @@ pub(crate) async fn run(
     exchange.nginx.input.consume(payload_end);
     exchange.nginx.frames.hides_version = !router.globals.show_version();
     let _counted = router.dispatcher.count_request();
-    let other_kind = || router.routes.other_kind(&exchange.route).map(Refused::OtherKind);
-    if let Some(refused) = own_method.then_some(Refused::OwnMethod).or_else(other_kind) {
+    let other_kind = other_kind.map(Refused::OtherKind);
+    if let Some(refused) = own_method.then_some(Refused::OwnMethod).or(other_kind) {
         return Ok(exchange.refuse(&refused).await);
     }
     let mut tunnel = None;
@@ -168,7 +170,10 @@ impl Exchange<'_, '_> {
 
     fn count_refusal(&self, refused: &Refused) {
         match refused {
-            Refused::QueueFull => count(&self.metrics.queue_full),
+            Refused::QueueFull => {
+                count(&self.metrics.queue_full);
+                self.router.hooks.queue_full(&self.route);
+            }
             Refused::QueuedTooLong(_) => count(&self.metrics.queued_too_long),
             Refused::SpawnFailed(_) => count(&self.metrics.without_process),
             Refused::Maintenance(_) => count(&self.metrics.under_maintenance),
@@ -187,6 +192,9 @@ impl Exchange<'_, '_> {
         let dispatcher = &router.dispatcher;
         if let Some(refused) = router.app_modes.check(route, dispatcher) {
             return Some(Err(refused));
+        }
+        if let Some(lease) = dispatcher.checkout_now(route.group, self.sticky) {
+            return Some(Ok(lease));
         }
         let others_wait = || dispatcher.inspect(|pool, _| pool.has_queue(route.group));
         tokio::select! {

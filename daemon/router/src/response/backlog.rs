@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::OFlag;
@@ -24,7 +24,7 @@ pub(crate) struct BacklogOptions {
     /// Maximum number of bytes of one response on disk; `None` for no limit.
     pub(crate) max_file_size: Option<u64>,
     /// Receives the report when nothing can be kept.
-    pub(crate) problems: Rc<Problems>,
+    pub(crate) problems: Arc<Problems>,
 }
 
 /// The buffered bytes.
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn options(max_file_size: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), max_file_size, problems: Rc::default() }
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, problems: Arc::default() }
     }
 
     fn push(backlog: &mut Backlog, bytes: &[u8], options: &BacklogOptions) -> usize {
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn without_a_file_only_memory_is_used() {
         let options =
-            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, problems: Rc::default() };
+            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, problems: Arc::default() };
         let mut backlog = Backlog::default();
         assert_eq!(push(&mut backlog, &vec![1; LARGE], &options), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 0);

@@ -191,7 +191,7 @@ fn facts(failure: &SpawnFailure) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
 
     use super::*;
     use crate::app::route::Route;
@@ -207,7 +207,7 @@ mod tests {
         failure.environment = [("SECRET_PATH".into(), "secret path".into())].into();
         failure.process = Some((7, Some("exited with status 1".into())));
         failure.friendly = friendly;
-        Refused::SpawnFailed(Rc::new(failure.explained("secret backtrace".into(), "secret output".into())))
+        Refused::SpawnFailed(Arc::new(failure.explained("secret backtrace".into(), "secret output".into())))
     }
 
     fn html(refused: &Refused) -> String {

@@ -3,7 +3,7 @@
 //! The data of one read is written before the next read, so that a slow client slows the app and costs one buffer.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::frame::FrameType;
@@ -76,11 +76,11 @@ pub(crate) struct Relay {
     /// Work done since other tasks could last run.
     work: usize,
     /// The slot of the request.
-    request_slot: Rc<RequestSlot>,
+    request_slot: Arc<RequestSlot>,
     /// The metrics of its app.
-    metrics: Rc<AppMetrics>,
+    metrics: Arc<AppMetrics>,
     /// The session with the process that responds.
-    pub(crate) session: Option<Rc<Session>>,
+    pub(crate) session: Option<Arc<Session>>,
 }
 
 impl Decoder {
@@ -145,8 +145,8 @@ impl Relay {
         pid: u32,
         waited: Duration,
         sent_at: Instant,
-        request_slot: Rc<RequestSlot>,
-        metrics: Rc<AppMetrics>,
+        request_slot: Arc<RequestSlot>,
+        metrics: Arc<AppMetrics>,
     ) -> Self {
         Self {
             decoder,
@@ -350,7 +350,7 @@ mod tests {
                 }
                 std::future::pending::<()>().await;
             };
-            let (request_slot, metrics) = (ActiveRequests::default().open(), Rc::default());
+            let (request_slot, metrics) = (ActiveRequests::default().open(), Arc::default());
             let decoder = Decoder::new(speaks_session, false, false);
             let mut relay =
                 Relay::new(decoder, false, 1, Duration::ZERO, Instant::now(), request_slot, metrics);

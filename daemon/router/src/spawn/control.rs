@@ -1,21 +1,58 @@
-//! The orders of the dispatcher to start and end processes.
+//! The orders of the dispatcher to start and end processes, carried out on the main thread.
+//!
+//! Another thread may have given an order before an event of the same process was handled here, and after: an order about
+//! a process that has ended has no effect.
 
-use std::rc::Rc;
+use std::rc::Weak;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::super::dispatch::ProcessControl;
-use super::super::dispatch::out_of_band;
 use super::super::dispatch::worker::Worker;
+use super::super::dispatch::{Dispatcher, ProcessOrder, out_of_band};
 use super::hooks::SlowRequest;
 use super::{Lifecycle, Spawner};
 use crate::app::route::Route;
-use crate::pool::{GroupId, Slot};
+use crate::pool::Slot;
 use common::link::{Order, StopHow};
 
-impl ProcessControl for Spawner {
-    fn start(&self, slot: Slot, route: Rc<Route>) {
+/// Carries out orders as long as the spawner exists.
+pub(super) async fn carry_out_orders(spawner: Weak<Spawner>, dispatcher: Arc<Dispatcher>) {
+    loop {
+        dispatcher.ordered().await;
+        let Some(spawner) = spawner.upgrade() else { return };
+        spawner.carry_out_orders();
+    }
+}
+
+impl Spawner {
+    /// Carries out all orders, in sequence. What the supervisor reports is handled after the orders that precede it.
+    pub(super) fn carry_out_orders(&self) {
+        if self.is_carrying_out.replace(true) {
+            return;
+        }
+        while let Some(order) = self.dispatcher.take_order() {
+            self.carry_out(order);
+        }
+        self.is_carrying_out.set(false);
+    }
+
+    fn carry_out(&self, order: ProcessOrder) {
+        match order {
+            ProcessOrder::Start(slot, route) => self.start(slot, route),
+            ProcessOrder::Drain(worker) => self.drain(worker),
+            ProcessOrder::WorkOutOfBand(worker) => self.work_out_of_band(worker),
+            ProcessOrder::Stop(worker) => self.stop(&worker),
+            ProcessOrder::Kill(worker, slow) => self.kill(&worker, slow),
+            ProcessOrder::Abandon(slot) => self.abandon(slot),
+            ProcessOrder::Detached(worker) => self.hooks.detached(&worker),
+            ProcessOrder::Removed(group) => self.preloaders.remove_group(group),
+            ProcessOrder::Restarted(group) => self.preloaders.end_of(group),
+        }
+    }
+
+    fn start(&self, slot: Slot, route: Arc<Route>) {
         if self.may_log(&route.name, &self.starts) {
             info!(
                 event = "process_starting",
@@ -34,14 +71,13 @@ impl ProcessControl for Spawner {
         }
     }
 
-    fn drain(&self, worker: &Rc<Worker>) {
+    fn drain(&self, worker: Arc<Worker>) {
         worker.drain();
-        self.hooks.detached(worker);
+        self.hooks.detached(&worker);
         let Some(me) = self.me.upgrade() else { return };
-        let worker = worker.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.drain_limit).await;
-            if matches!(me.processes.borrow().get(&worker.slot), Some(Lifecycle::Serving { .. })) {
+            if me.is_serving(worker.slot) {
                 let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
                 warn!(
                     "app {name}: process {pid} has not finished its requests within {limit} s and is stopped"
@@ -51,8 +87,8 @@ impl ProcessControl for Spawner {
         });
     }
 
-    fn work_out_of_band(&self, worker: &Rc<Worker>) {
-        let (dispatcher, worker) = (self.dispatcher.clone(), worker.clone());
+    fn work_out_of_band(&self, worker: Arc<Worker>) {
+        let dispatcher = self.dispatcher.clone();
         tokio::task::spawn_local(async move {
             out_of_band::work(&worker).await;
             dispatcher.update(|pool, now| pool.end_out_of_band(worker.slot, now));
@@ -62,7 +98,7 @@ impl ProcessControl for Spawner {
     fn stop(&self, worker: &Worker) {
         self.hooks.detached(worker);
         worker.close();
-        if matches!(self.processes.borrow().get(&worker.slot), Some(Lifecycle::Stopping { .. })) {
+        if !self.is_serving(worker.slot) {
             return;
         }
         let (process, pid) = (worker.record.process, worker.record.pid);
@@ -75,6 +111,9 @@ impl ProcessControl for Spawner {
         let has_hook = slow.is_some_and(|request| self.hooks.too_slow(worker, request));
         self.hooks.detached(worker);
         worker.close();
+        if !self.processes.borrow().contains_key(&worker.slot) {
+            return;
+        }
         self.set_stopping(worker.slot, worker.record.process);
         // With a hook, the supervisor kills the process when the hook's programs have ended.
         if !has_hook {
@@ -82,15 +121,11 @@ impl ProcessControl for Spawner {
         }
     }
 
-    fn detached(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-    }
-
-    fn queue_full(&self, route: &Route) {
-        self.hooks.queue_full(route);
-    }
-
     fn abandon(&self, slot: Slot) {
+        // It has become ready meanwhile.
+        if self.is_serving(slot) {
+            return self.dispatcher.worker(slot).iter().for_each(|worker| self.stop(worker));
+        }
         let mut processes = self.processes.borrow_mut();
         match processes.get_mut(&slot) {
             Some(Lifecycle::Ordered { wanted, .. }) => *wanted = false,
@@ -104,11 +139,7 @@ impl ProcessControl for Spawner {
         }
     }
 
-    fn removed(&self, group: GroupId) {
-        self.preloaders.remove_group(group);
-    }
-
-    fn restarted(&self, group: GroupId) {
-        self.preloaders.end_of(group);
+    fn is_serving(&self, slot: Slot) -> bool {
+        matches!(self.processes.borrow().get(&slot), Some(Lifecycle::Serving { .. }))
     }
 }

@@ -1,13 +1,13 @@
 //! Events of apps, reported to the supervisor for the operator's hook programs. Without a program for an event nothing
 //! is reported.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tracing::error;
 
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
+use crate::lock::Lock;
 use crate::report::SpawnFailure;
 use crate::supervisor_link::Supervisor;
 use common::config::Hook;
@@ -26,18 +26,18 @@ pub(crate) struct SlowRequest {
 /// Reports events for the operator's programs.
 #[derive(Debug)]
 pub(crate) struct Hooks {
-    named: RefCell<Vec<Hook>>,
-    supervisor: Rc<Supervisor>,
+    named: Lock<Vec<Hook>>,
+    supervisor: Arc<Supervisor>,
 }
 
 impl Hooks {
-    pub(crate) fn new(named: Vec<Hook>, supervisor: Rc<Supervisor>) -> Self {
-        Self { named: RefCell::new(named), supervisor }
+    pub(crate) fn new(named: Vec<Hook>, supervisor: Arc<Supervisor>) -> Self {
+        Self { named: Lock::new(named), supervisor }
     }
 
     /// Replaces the set of hooks that have programs.
     pub(crate) fn set_named(&self, named: Vec<Hook>) {
-        *self.named.borrow_mut() = named;
+        *self.named.lock() = named;
     }
 
     /// Reports that a process takes requests.
@@ -85,7 +85,7 @@ impl Hooks {
         kill_afterwards: Option<ProcessId>,
         facts: impl FnOnce() -> Vec<(Fact, String)>,
     ) -> bool {
-        if !self.named.borrow().contains(&hook) {
+        if !self.named.lock().contains(&hook) {
             return false;
         }
         let mut facts = facts();

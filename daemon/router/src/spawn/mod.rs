@@ -16,15 +16,18 @@ pub(crate) mod probe;
 mod readiness;
 mod smart;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use self::control::carry_out_orders;
+pub(crate) use self::preloaders::ReadyPreloaders;
 use self::preloaders::{Preloaders, not_sent};
 use self::readiness::{NotStarted, Pipes, ProcessEnd, Ready, Start};
 use super::app::route::{HandoverData, Route};
@@ -48,7 +51,7 @@ enum Lifecycle {
     /// Its app is being loaded in the process that it will be forked from.
     Preloading { ended: Rc<ProcessEnd> },
     /// The order was sent. The process must be ready at `until`.
-    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
+    Ordered { route: Arc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
     /// The process runs and has not reported that it is ready.
     Starting { process: ProcessId, ended: Rc<ProcessEnd> },
     /// The process takes requests.
@@ -61,10 +64,10 @@ enum Lifecycle {
 #[derive(Debug)]
 pub(crate) struct Spawner {
     me: Weak<Self>,
-    supervisor: Rc<Supervisor>,
-    pub(crate) hooks: Hooks,
-    dispatcher: Rc<Dispatcher>,
-    routes: Rc<Routes>,
+    supervisor: Arc<Supervisor>,
+    hooks: Arc<Hooks>,
+    dispatcher: Arc<Dispatcher>,
+    routes: Arc<Routes>,
     pub(crate) preloaders: Rc<Preloaders>,
     places: Rc<Places>,
     /// How long a process may take to end after the order.
@@ -73,25 +76,28 @@ pub(crate) struct Spawner {
     drain_limit: Duration,
     processes: RefCell<HashMap<Slot, Lifecycle>>,
     /// Limits of log messages about starts and failed starts of apps that are not in nginx's roster.
-    starts: Rc<LogLimit>,
-    failures: Rc<LogLimit>,
+    starts: Arc<LogLimit>,
+    failures: Arc<LogLimit>,
     ordered: RefCell<HashMap<Ticket, Slot>>,
     slots: RefCell<HashMap<ProcessId, Slot>>,
+    /// An order of the dispatcher is being carried out.
+    is_carrying_out: Cell<bool>,
 }
 
 impl Spawner {
     pub(crate) fn new(
-        supervisor: Rc<Supervisor>,
-        hooks: Hooks,
-        dispatcher: Rc<Dispatcher>,
-        routes: Rc<Routes>,
+        supervisor: Arc<Supervisor>,
+        hooks: Arc<Hooks>,
+        dispatcher: Arc<Dispatcher>,
+        routes: Arc<Routes>,
         places: Rc<Places>,
+        preloaders: ReadyPreloaders,
         stop_limit: Duration,
         drain_limit: Duration,
     ) -> Rc<Self> {
         let spawner = Rc::new_cyclic(|me| Self {
             me: me.clone(),
-            preloaders: Preloaders::new(supervisor.clone(), places.clone(), stop_limit),
+            preloaders: Preloaders::new(supervisor.clone(), places.clone(), preloaders, stop_limit),
             places,
             supervisor,
             hooks,
@@ -107,13 +113,15 @@ impl Spawner {
             ),
             ordered: RefCell::default(),
             slots: RefCell::default(),
+            is_carrying_out: Cell::new(false),
         });
-        dispatcher.set_process_control(spawner.clone());
+        tokio::task::spawn_local(carry_out_orders(Rc::downgrade(&spawner), dispatcher));
         spawner
     }
 
     /// Handles a process that the supervisor has started; its output and report pipes come with it.
     pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
+        self.carry_out_orders();
         if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Ok((record, descriptors)));
         }
@@ -153,6 +161,7 @@ impl Spawner {
 
     /// Handles an order that the supervisor could not carry out.
     pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
+        self.carry_out_orders();
         if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Err(reason.to_owned()));
         }
@@ -171,6 +180,7 @@ impl Spawner {
 
     /// Handles the end of a process.
     pub(crate) fn exited(&self, process: ProcessId, how: &str) {
+        self.carry_out_orders();
         self.places.ended(process);
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
             return self.preloaders.exited(process, how);
@@ -214,7 +224,7 @@ impl Spawner {
     }
 
     /// Passes requests to a process that is ready.
-    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>, ready: Ready) {
+    fn serve(&self, slot: Slot, record: ProcessRecord, route: Arc<Route>, ready: Ready) {
         let (process, pid, max_concurrent) = (record.process, record.pid, ready.max_concurrent);
         // A forked process has the code of its preloader.
         let revision = ready.revision.or_else(|| self.preloaders.revision_of(route.group));
@@ -226,7 +236,7 @@ impl Spawner {
         self.supervisor.send(&Order::MarkReady { process, max_concurrent, revision: revision.clone() });
         let concurrency = route.settings.concurrency(route.kind, max_concurrent);
         let record = ProcessRecord { max_concurrent, revision, environment: BTreeMap::new(), ..record };
-        let worker = Rc::new(Worker::new(slot, record, route));
+        let worker = Arc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);
         self.dispatcher.ready(worker, concurrency);
     }
@@ -250,7 +260,7 @@ impl Spawner {
             None => {}
         }
         self.hooks.spawn_failed(&failure);
-        let failure = Rc::new(failure);
+        let failure = Arc::new(failure);
         self.dispatcher.failed(slot, failure.clone());
         if may_log && earlier.is_some() {
             report::log_again(&failure, group.and_then(|group| self.dispatcher.next_start(group)));
@@ -259,7 +269,7 @@ impl Spawner {
 
     /// Whether the log may mention the app. Apps in nginx's roster are few; clients can create any number of others
     /// where `root` contains a variable.
-    fn may_log(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
+    fn may_log(&self, app: &str, limit: &Arc<LogLimit>) -> bool {
         self.routes.is_in_roster(app) || limit.admits()
     }
 
@@ -267,7 +277,7 @@ impl Spawner {
         self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
     }
 
-    fn start_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+    fn start_directly(&self, slot: Slot, route: Arc<Route>, until: Instant) {
         let spec = Box::new(route.spawn_spec());
         let trace = StartupTrace::from_program(&route, false);
         let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: false, trace };
@@ -317,19 +327,20 @@ mod tests {
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let (link, _supervisor) = packets::pair().unwrap();
-            let supervisor = Rc::new(Supervisor::new(link).unwrap());
+            let supervisor = Arc::new(Supervisor::new(link).unwrap());
             let limits = Limits { max_processes: 1, max_per_group: 0, max_starting: 1, idle_after: None };
             let dispatcher = Dispatcher::new(limits);
             let mut route = Route::for_test("ruby");
             route.kind = AppKind::Generic;
             let group = dispatcher.add_group(GroupOptions { max_queue: 1, ..GroupOptions::default() });
-            dispatcher.set_route(group, Rc::new(route));
+            dispatcher.set_route(group, Arc::new(route));
             let spawner = Spawner::new(
                 supervisor.clone(),
-                Hooks::new(Vec::new(), supervisor.clone()),
+                Arc::new(Hooks::new(Vec::new(), supervisor.clone())),
                 dispatcher.clone(),
-                Rc::default(),
+                Arc::default(),
                 Places::new(AppOutput::Log, 0, AppLogs::new(supervisor)),
+                ReadyPreloaders::default(),
                 Duration::from_secs(1),
                 Duration::from_secs(1),
             );

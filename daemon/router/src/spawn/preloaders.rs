@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::super::output::Places;
 use super::readiness::{NotStarted, Pipes, ProcessEnd, Start};
 use crate::app::route::Route;
+use crate::lock::Lock;
 use crate::pool::GroupId;
 use crate::report::{SpawnFailure, StartupTrace};
 use crate::supervisor_link::Supervisor;
@@ -51,6 +52,17 @@ struct Preloader {
     uses: u64,
 }
 
+/// The preloaders that can be forked. Every thread may read their PIDs.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ReadyPreloaders(Arc<Lock<HashMap<GroupId, Preloader>>>);
+
+impl ReadyPreloaders {
+    /// Returns the PID of a group's preloader.
+    pub(crate) fn pid_of(&self, group: GroupId) -> Option<i32> {
+        self.0.lock().get(&group).map(|preloader| preloader.pid)
+    }
+}
+
 /// The supervisor's answer to the order to start a preloader.
 type Answer = Result<(ProcessRecord, Vec<OwnedFd>), String>;
 
@@ -69,13 +81,13 @@ const MAX_FAILURES: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Preloaders {
     me: Weak<Self>,
-    supervisor: Rc<Supervisor>,
+    supervisor: Arc<Supervisor>,
     places: Rc<Places>,
     /// How long a preloader may take to end after the order.
     stop_limit: Duration,
     ordered: RefCell<HashMap<Ticket, Ordered>>,
     loading: RefCell<HashMap<ProcessId, Rc<ProcessEnd>>>,
-    ready: RefCell<HashMap<GroupId, Preloader>>,
+    ready: ReadyPreloaders,
     /// Locked while a group's preloader is being loaded: one preloader serves all waiting forks.
     locks: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
     /// Number of failed forks in a row of this code.
@@ -83,7 +95,12 @@ pub(crate) struct Preloaders {
 }
 
 impl Preloaders {
-    pub(super) fn new(supervisor: Rc<Supervisor>, places: Rc<Places>, stop_limit: Duration) -> Rc<Self> {
+    pub(super) fn new(
+        supervisor: Arc<Supervisor>,
+        places: Rc<Places>,
+        ready: ReadyPreloaders,
+        stop_limit: Duration,
+    ) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             supervisor,
@@ -91,7 +108,7 @@ impl Preloaders {
             stop_limit,
             ordered: RefCell::default(),
             loading: RefCell::default(),
-            ready: RefCell::default(),
+            ready,
             locks: RefCell::default(),
             failures: RefCell::default(),
         })
@@ -99,11 +116,11 @@ impl Preloaders {
 
     /// Returns the group's preloader for a fork if it has this code; ends a preloader with other code.
     pub(super) fn take(&self, route: &Route, key: &PreloaderKey) -> Option<ProcessId> {
-        let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.key != *key);
+        let other = self.ready.0.lock().get(&route.group).is_some_and(|preloader| preloader.key != *key);
         if other {
             self.end_of(route.group);
         }
-        let mut ready = self.ready.borrow_mut();
+        let mut ready = self.ready.0.lock();
         let preloader = ready.get_mut(&route.group)?;
         preloader.uses += 1;
         self.end_when_idle(route, preloader.uses);
@@ -140,7 +157,7 @@ impl Preloaders {
         supervisor.send(&Order::MarkReady { process, max_concurrent: None, revision: None });
         self.end_of(route.group);
         let preloader = Preloader { process, pid, app: route.name.clone(), key, revision, uses: 0 };
-        self.ready.borrow_mut().insert(route.group, preloader);
+        self.ready.0.lock().insert(route.group, preloader);
         Ok(process)
     }
 
@@ -179,7 +196,7 @@ impl Preloaders {
         if let Some(ended) = self.loading.borrow().get(&process) {
             ended.report(how);
         }
-        self.ready.borrow_mut().retain(|_, preloader| {
+        self.ready.0.lock().retain(|_, preloader| {
             if preloader.process == process {
                 let Preloader { app, pid, .. } = preloader;
                 warn!(
@@ -216,12 +233,7 @@ impl Preloaders {
 
     /// Returns the revision of the code that a group's preloader has loaded.
     pub(super) fn revision_of(&self, group: GroupId) -> Option<String> {
-        self.ready.borrow().get(&group)?.revision.clone()
-    }
-
-    /// Returns the PID of a group's preloader.
-    pub(crate) fn pid_of(&self, group: GroupId) -> Option<i32> {
-        self.ready.borrow().get(&group).map(|preloader| preloader.pid)
+        self.ready.0.lock().get(&group)?.revision.clone()
     }
 
     /// Ends the group's preloader and discards the group's state.
@@ -233,7 +245,7 @@ impl Preloaders {
 
     /// Ends the group's preloader, if it has one. The processes forked from it are not affected.
     pub(super) fn end_of(&self, group: GroupId) {
-        if let Some(preloader) = self.ready.borrow_mut().remove(&group) {
+        if let Some(preloader) = self.ready.0.lock().remove(&group) {
             info!("app {}: stopping preloader {}", preloader.app, preloader.pid);
             self.end(preloader.process);
         }
@@ -241,7 +253,7 @@ impl Preloaders {
 
     /// Ends all preloaders.
     pub(crate) fn end_all(&self) {
-        let groups: Vec<GroupId> = self.ready.borrow().keys().copied().collect();
+        let groups: Vec<GroupId> = self.ready.0.lock().keys().copied().collect();
         groups.into_iter().for_each(|group| self.end_of(group));
     }
 
@@ -264,7 +276,7 @@ impl Preloaders {
         let (group, app) = (route.group, route.name.clone());
         tokio::task::spawn_local(async move {
             tokio::time::sleep(limit).await;
-            let idle = me.ready.borrow().get(&group).is_some_and(|preloader| preloader.uses == uses);
+            let idle = me.ready.0.lock().get(&group).is_some_and(|preloader| preloader.uses == uses);
             if idle {
                 info!("app {app}: preloader was not used for {} s", limit.as_secs());
                 me.end_of(group);

@@ -2,6 +2,7 @@
 //! that fails.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use common::link::{Order, ProcessId};
 const MIN_FORK_TIME: Duration = Duration::from_secs(5);
 
 impl Spawner {
-    pub(super) fn start_smart(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+    pub(super) fn start_smart(&self, slot: Slot, route: Arc<Route>, until: Instant) {
         let key = self.key_of(slot, &route);
         if self.preloaders.forks_fail(route.group, &key) {
             return self.start_directly(slot, route, until);
@@ -45,7 +46,7 @@ impl Spawner {
     async fn load_and_fork(
         self: Rc<Self>,
         slot: Slot,
-        route: Rc<Route>,
+        route: Arc<Route>,
         key: PreloaderKey,
         ended: &Rc<ProcessEnd>,
         until: Instant,
@@ -70,7 +71,7 @@ impl Spawner {
         }
     }
 
-    fn fork(&self, slot: Slot, route: Rc<Route>, preloader: ProcessId, until: Instant) {
+    fn fork(&self, slot: Slot, route: Arc<Route>, preloader: ProcessId, until: Instant) {
         let until = until.max(Instant::now() + MIN_FORK_TIME);
         let left = until.saturating_duration_since(Instant::now()).as_millis();
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
@@ -81,7 +82,7 @@ impl Spawner {
     }
 
     /// Starts this one process directly, as it could not be forked.
-    pub(super) fn start_without_preloader(&self, slot: Slot, route: Rc<Route>, reason: &str) {
+    pub(super) fn start_without_preloader(&self, slot: Slot, route: Arc<Route>, reason: &str) {
         self.preloaders.fork_failed(&route, self.key_of(slot, &route));
         warn!("app {}: starting a process without the preloader: {reason}", route.name);
         let until = Instant::now() + route.settings.router.start_timeout;

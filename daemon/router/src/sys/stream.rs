@@ -3,11 +3,12 @@
 //! A socket that is also watched for writing wakes the loop each time its peer has read something, which no task waits
 //! for: one wake-up per request. Writes are tried at once, and watched only after one would have blocked.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -43,25 +44,23 @@ enum Writes {
 #[derive(Debug)]
 struct Counted;
 
-thread_local! {
-    static OPEN: Cell<u64> = const { Cell::new(0) };
-}
+static OPEN: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the number of descriptors of all streams of this thread.
+/// Returns the number of descriptors of all streams.
 pub(crate) fn open() -> u64 {
-    OPEN.get()
+    OPEN.load(Ordering::Relaxed)
 }
 
 impl Counted {
     fn new() -> Self {
-        OPEN.set(OPEN.get() + 1);
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        OPEN.set(OPEN.get().saturating_sub(1));
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -78,6 +77,20 @@ impl Stream {
         let mut byte = [MaybeUninit::uninit()];
         let seen = self.reads.try_io(Interest::READABLE, |fd| receive(fd, &mut byte));
         matches!(seen, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The same with a system call, for a stream that the event loop of another thread watches.
+    pub(crate) fn is_quiet_now(&self) -> bool {
+        let flags = socket::MsgFlags::MSG_PEEK | socket::MsgFlags::MSG_DONTWAIT;
+        let seen = socket::recv(self.reads.get_ref().as_raw_fd(), &mut [0], flags);
+        matches!(seen, Err(nix::errno::Errno::EWOULDBLOCK))
+    }
+
+    /// Has the event loop of this thread watch the socket from now on, instead of that of another thread.
+    pub(crate) fn reregister(self) -> io::Result<Self> {
+        let Self { reads, _counted, .. } = self;
+        let reads = watch(reads.into_inner(), Interest::READABLE)?;
+        Ok(Self { reads, writes: RefCell::default(), _counted })
     }
 
     /// Whether unread data has arrived, even if the event loop has not noticed it. End-of-file is not data.

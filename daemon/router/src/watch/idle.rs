@@ -1,6 +1,6 @@
 //! Periodic removal of idle processes that are due, and of apps without remaining state.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::restart_files::Restarts;
@@ -13,7 +13,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(3600);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks until the router ends.
-pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
+pub(crate) async fn run(dispatcher: Arc<Dispatcher>, routes: Arc<Routes>, restarts: Arc<Restarts>) {
     loop {
         let due = dispatcher.update(|pool, now| pool.sweep(now));
         routes.remove_unused_apps(&dispatcher);

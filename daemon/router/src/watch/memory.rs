@@ -2,7 +2,7 @@
 //!
 //! Nothing is measured while no app has a limit.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -16,7 +16,7 @@ use common::link::{Order, ProcessId};
 pub(crate) type MemoryMonitor = PendingOrders<Vec<(ProcessId, u64)>>;
 
 /// Checks all processes whose apps have a limit, until the router ends.
-pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, monitor: Rc<MemoryMonitor>) {
+pub(crate) async fn watch(dispatcher: Arc<Dispatcher>, monitor: Arc<MemoryMonitor>) {
     loop {
         let limited = limited(&dispatcher);
         let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
@@ -36,19 +36,19 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, monitor: Rc<MemoryMonitor>
 }
 
 /// Returns the processes that take requests, with the current limits of their app.
-fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
+fn limited(dispatcher: &Dispatcher) -> Vec<(Arc<Worker>, MemoryLimits)> {
     let serving: Vec<_> = dispatcher.inspect(|pool, workers| {
-        let serves = |worker: &&Rc<Worker>| pool.serves(worker.slot, worker.route.group);
+        let serves = |worker: &&Arc<Worker>| pool.serves(worker.slot, worker.route.group);
         workers.values().filter(serves).cloned().collect()
     });
-    let limits = |worker: &Rc<Worker>| {
+    let limits = |worker: &Arc<Worker>| {
         let route = dispatcher.route(worker.route.group)?;
         Some(route.settings.memory_limits()).filter(|limits| limits.is_any())
     };
     serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
 }
 
-fn enforce(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, used: u64) {
+fn enforce(dispatcher: &Dispatcher, worker: &Arc<Worker>, limits: MemoryLimits, used: u64) {
     let (name, pid, mib) = (&worker.route.name, worker.record.pid, used >> 20);
     let is_over = |limit: Option<u64>| limit.filter(|limit| used > *limit).map(|limit| limit >> 20);
     if let Some(limit) = is_over(limits.hard) {

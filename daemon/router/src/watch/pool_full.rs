@@ -1,6 +1,6 @@
 //! The problem of a pool that stays full while requests wait for room. It costs nothing while no request waits.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -17,7 +17,7 @@ const LASTING: u32 = 3;
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Checks until the router ends.
-pub(crate) async fn run(dispatcher: Rc<Dispatcher>, problems: Rc<Problems>) {
+pub(crate) async fn run(dispatcher: Arc<Dispatcher>, problems: Arc<Problems>) {
     let mut logged: Option<Instant> = None;
     loop {
         dispatcher.queued.notified().await;

@@ -4,10 +4,9 @@
 //! The first check only records the state. Later, another modification time (even an older one) or a new file causes a
 //! restart. A removed file does not, nor does one that reappears with the same modification time.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -16,17 +15,18 @@ use tracing::info;
 
 use crate::app::route::Route;
 use crate::dispatch::Dispatcher;
-use crate::pool::GroupId;
+use crate::lock::Lock;
+use crate::pool::{ByNumber, GroupId};
 use crate::supervisor_link::{PendingOrders, Supervisor};
 use common::link::{Order, RestartFiles};
 
 /// The recorded state of each app's restart files.
 #[derive(Debug)]
 pub(crate) struct Restarts {
-    throttle: Cell<Duration>,
-    seen: RefCell<HashMap<GroupId, Seen>>,
+    throttle: Lock<Duration>,
+    seen: Lock<ByNumber<GroupId, Seen>>,
     /// Directories that have changed and are not checked yet.
-    changed: RefCell<HashSet<PathBuf>>,
+    changed: Lock<HashSet<PathBuf>>,
     change: Notify,
     pub(crate) pending: PendingOrders<RestartFiles>,
 }
@@ -48,11 +48,11 @@ enum Cause {
 }
 
 impl Restarts {
-    pub(crate) fn new(supervisor: Rc<Supervisor>, throttle: Duration) -> Self {
+    pub(crate) fn new(supervisor: Arc<Supervisor>, throttle: Duration) -> Self {
         Self {
-            throttle: Cell::new(throttle),
-            seen: RefCell::default(),
-            changed: RefCell::default(),
+            throttle: Lock::new(throttle),
+            seen: Lock::default(),
+            changed: Lock::default(),
             change: Notify::new(),
             pending: PendingOrders::new(supervisor),
         }
@@ -60,51 +60,60 @@ impl Restarts {
 
     /// Changes the least time between two checks.
     pub(crate) fn set_throttle(&self, throttle: Duration) {
-        self.throttle.set(throttle);
+        *self.throttle.lock() = throttle;
     }
 
     /// Restarts the app if its files require it. Costs nothing between two checks.
     pub(crate) async fn check(&self, route: &Route, dispatcher: &Dispatcher) {
-        let now = Instant::now();
-        let before = self.seen.borrow().get(&route.group).copied();
-        let is_recent = |seen: &Seen| !seen.always && now.duration_since(seen.at) < self.throttle.get();
-        if before.as_ref().is_some_and(is_recent) {
+        if self.is_recent(route.group) {
             return;
         }
         self.check_now(route, dispatcher, Cause::Request).await;
+    }
+
+    fn is_recent(&self, group: GroupId) -> bool {
+        let seen = self.seen.lock();
+        let seen = seen.get(&group);
+        seen.is_some_and(|seen| !seen.always && seen.at.elapsed() < *self.throttle.lock())
     }
 
     async fn check_now(&self, route: &Route, dispatcher: &Dispatcher, cause: Cause) {
         let now = Instant::now();
         let unknown = Seen { at: now, mtime: None, always: false };
         // Requests that arrive while the supervisor checks proceed with the previous state.
-        self.seen.borrow_mut().entry(route.group).or_insert(unknown).at = now;
+        self.seen.lock().entry(route.group).or_insert(unknown).at = now;
         let order = |ticket| Order::CheckRestartFiles { ticket, dir: route.restart_dir() };
         let Some(found) = self.pending.result_of(order).await else { return };
         // Another check may have been answered meanwhile, whose restart is not repeated.
-        let recorded = self.seen.borrow().get(&route.group).and_then(|seen| seen.mtime);
-        let mtime = found.restart_mtime.or(recorded.flatten());
-        let seen = Seen { at: now, mtime: Some(mtime), always: found.always };
-        self.seen.borrow_mut().insert(route.group, seen);
+        let recorded = self.record(route.group, now, &found);
         if is_wanted(recorded, &found, cause) {
             info!("app {}: restarting, as its restart files require", route.name);
             dispatcher.restart(route.group, route.settings.restart_how());
         }
     }
 
+    /// Records what a check has found; returns the modification time that was recorded before.
+    fn record(&self, group: GroupId, at: Instant, found: &RestartFiles) -> Option<Option<i128>> {
+        let mut all = self.seen.lock();
+        let recorded = all.get(&group).and_then(|seen| seen.mtime);
+        let mtime = found.restart_mtime.or(recorded.flatten());
+        all.insert(group, Seen { at, mtime: Some(mtime), always: found.always });
+        recorded
+    }
+
     /// Records that the restart files in this directory may have changed.
     pub(crate) fn changed(&self, dir: PathBuf) {
-        self.changed.borrow_mut().insert(dir);
+        self.changed.lock().insert(dir);
         self.change.notify_one();
     }
 
     /// Returns the apps to be checked without a request: those whose files may have changed, and those with processes
     /// that were never checked.
-    fn take_due(&self, dispatcher: &Dispatcher) -> Vec<Rc<Route>> {
-        let changed = std::mem::take(&mut *self.changed.borrow_mut());
+    fn take_due(&self, dispatcher: &Dispatcher) -> Vec<Arc<Route>> {
+        let changed = std::mem::take(&mut *self.changed.lock());
         let mut running = dispatcher.running();
         running.retain(|route| {
-            let is_new = !self.seen.borrow().contains_key(&route.group);
+            let is_new = !self.seen.lock().contains_key(&route.group);
             is_new || (!changed.is_empty() && changed.contains(&route.restart_dir()))
         });
         running
@@ -112,11 +121,11 @@ impl Restarts {
 
     /// Removes the state of groups that no longer exist.
     pub(crate) fn retain(&self, exists: impl Fn(GroupId) -> bool) {
-        self.seen.borrow_mut().retain(|group, _| exists(*group));
+        self.seen.lock().retain(|group, _| exists(*group));
     }
 
     fn is_always(&self, route: &Route) -> bool {
-        self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
+        self.seen.lock().get(&route.group).is_some_and(|seen| seen.always)
     }
 }
 
@@ -124,7 +133,7 @@ impl Restarts {
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks, until the router ends, the restart files of apps whose restart must not wait for a request.
-pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
+pub(crate) async fn watch(dispatcher: Arc<Dispatcher>, restarts: Arc<Restarts>) {
     loop {
         let watched = dispatcher.watched();
         if watched.is_empty() {
@@ -135,7 +144,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
             restarts.check(&route, &dispatcher).await;
         }
-        tokio::time::sleep(restarts.throttle.get().max(MIN_PAUSE)).await;
+        tokio::time::sleep((*restarts.throttle.lock()).max(MIN_PAUSE)).await;
     }
 }
 
@@ -144,7 +153,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Checks, until the router ends, the restart files of apps at once when they have changed.
-pub(crate) async fn follow_changes(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
+pub(crate) async fn follow_changes(dispatcher: Arc<Dispatcher>, restarts: Arc<Restarts>) {
     loop {
         // Notifications count from here.
         let (change, process) = (restarts.change.notified(), dispatcher.check_sooner.notified());

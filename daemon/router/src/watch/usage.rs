@@ -4,7 +4,6 @@
 //! The router may not read other users' `smaps`, so memory is resident minus shared pages: what the process would free
 //! if it ended, except for pages that it still shares with the process that forked it.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::Mutex;
 
 use crate::dispatch::Dispatcher;
+use crate::lock::Lock;
 use common::link::ProcessId;
 
 /// How old a displayed value may be.
@@ -32,9 +32,9 @@ pub(crate) struct Usage {
 /// The last values read.
 #[derive(Debug, Default)]
 pub(crate) struct Usages {
-    seen: RefCell<HashMap<i32, (Instant, Usage)>>,
+    seen: Lock<HashMap<i32, (Instant, Usage)>>,
     /// The CPU time of each process that its app's metrics contain.
-    counted: RefCell<HashMap<i32, (ProcessId, u64)>>,
+    counted: Lock<HashMap<i32, (ProcessId, u64)>>,
     /// Held by the task that reads, while others wait for it.
     turn: Mutex<()>,
 }
@@ -70,13 +70,13 @@ impl Usages {
             tokio::task::yield_now().await;
         }
         self.add_cpu_time(dispatcher);
-        self.seen.borrow_mut().retain(|pid, _| pids.contains(pid));
+        self.seen.lock().retain(|pid, _| pids.contains(pid));
     }
 
     /// Adds the CPU time that processes have used since the last call to the metrics of their apps.
     fn add_cpu_time(&self, dispatcher: &Dispatcher) {
-        let mut counted = self.counted.borrow_mut();
-        let seen = self.seen.borrow();
+        let mut counted = self.counted.lock();
+        let seen = self.seen.lock();
         dispatcher.inspect(|_, workers| {
             for worker in workers.values() {
                 let pid = worker.record.pid;
@@ -84,8 +84,7 @@ impl Usages {
                 // Another process may have got the PID.
                 let (process, before) = counted.insert(pid, (worker.record.process, usage.cpu_ms)).unzip();
                 let before = before.filter(|_| process == Some(worker.record.process)).unwrap_or(0);
-                let total = &dispatcher.metrics(worker.route.group).cpu_ms;
-                total.set(total.get() + usage.cpu_ms.saturating_sub(before));
+                worker.route.metrics.cpu_ms.add(usage.cpu_ms.saturating_sub(before));
             }
         });
         counted.retain(|pid, _| seen.contains_key(pid));
@@ -97,13 +96,13 @@ impl Usages {
     }
 
     fn fresh(&self, pid: i32) -> Option<Usage> {
-        let seen = self.seen.borrow().get(&pid).copied();
+        let seen = self.seen.lock().get(&pid).copied();
         seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, usage)| usage)
     }
 
     fn read(&self, pid: i32) -> Usage {
         let usage = Usage::read(pid);
-        self.seen.borrow_mut().insert(pid, (Instant::now(), usage));
+        self.seen.lock().insert(pid, (Instant::now(), usage));
         usage
     }
 }
@@ -156,9 +155,9 @@ mod tests {
     #[test]
     fn a_fresh_value_is_not_read_again() {
         let (usages, kept) = (Usages::default(), Usage { cpu_ms: 7, memory: 11 });
-        usages.seen.borrow_mut().insert(-1, (Instant::now(), kept));
+        usages.seen.lock().insert(-1, (Instant::now(), kept));
         assert_eq!(usages.of(-1), kept);
-        usages.seen.borrow_mut().insert(-1, (Instant::now() - FRESH, kept));
+        usages.seen.lock().insert(-1, (Instant::now() - FRESH, kept));
         assert_eq!(usages.of(-1), Usage::default());
     }
 }

@@ -223,6 +223,7 @@ fn config(dir: &Path) -> RouterConfig {
         problems: Vec::new(),
         generation: 0,
         environment: None,
+        threads: 1,
     }
 }
 

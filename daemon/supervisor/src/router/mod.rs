@@ -183,6 +183,7 @@ impl RouterSupervision {
             app_output: options.app_output,
             app_output_limit: options.app_output_limit,
             min_upload_rate: options.min_upload_rate,
+            threads: options.router_threads,
             hooks,
             problems,
             generation: self.generation,
