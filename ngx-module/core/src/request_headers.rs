@@ -93,7 +93,7 @@ pub fn is_token(name: &[u8]) -> bool {
 
 /// Whether a name contains an underscore, without which it is no lookalike of another.
 pub fn has_underscore(name: &[u8]) -> bool {
-    contains(name, |byte| byte == b'_')
+    contains(name, [b'_'])
 }
 
 /// Whether an app that replaces both `-` and `_` by `_` would take `name` for `other`.

@@ -36,7 +36,7 @@ pub fn header_action(name: &[u8], value: &[u8], framing: Framing) -> HeaderActio
 
 /// Decides what is done with a header whose name is checked later, if it is passed on.
 pub fn named_header_action(name: &[u8], value: &[u8], framing: Framing) -> HeaderAction {
-    if contains(value, |byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    if contains(value, [b'\r', b'\n', 0]) {
         return HeaderAction::Reject;
     }
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
