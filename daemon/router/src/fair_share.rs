@@ -20,7 +20,7 @@ const SMALL_READ: usize = 256;
 /// Number of small reads after which their rate is checked.
 const BURST: u32 = 16;
 /// A burst that takes less time is too fast: an app that streams text writes less often.
-const MIN_BURST_TIME: Duration = Duration::from_millis(3);
+const MIN_BURST_TIME: Duration = Duration::from_millis(2);
 /// Length of the pause after a burst.
 const PAUSE: Duration = Duration::from_millis(1);
 
