@@ -1,4 +1,4 @@
-//! How much one task may do before the others run: all tasks share one thread. Tasks that relay what apps, clients or
+//! How much one task may do before the others of its thread run. Tasks that relay what apps, clients or
 //! processes write call it; it knows nothing of what they relay.
 //!
 //! Tasks that always have more to do share [`ROUND`], a fixed amount of work: the more of them there are, the smaller
