@@ -111,7 +111,7 @@ fn no_other_protocol_and_no_other_method_is_upgraded() {
         client.read_body(&head, "GET", |bytes| body.extend_from_slice(bytes)).unwrap();
         (head.status, String::from_utf8(body).unwrap())
     };
-    let plain = (200, "undefined keep-alive".to_owned());
+    let plain = (200, "undefined undefined".to_owned());
     for protocol in ["h2c", "websocket, h2c", "websocket\r\nUpgrade: h2c", "echo"] {
         let request =
             format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n");

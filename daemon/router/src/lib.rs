@@ -43,6 +43,9 @@ pub(crate) mod app_protocol;
 // What is sent to nginx.
 pub(crate) mod response;
 
+// How much of the thread a task may use.
+pub(crate) mod fair_share;
+
 // If there is no process: its start, and why that failed.
 mod spawn;
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::buffer::{Input, LARGE};
 use super::http::write_chunk_head;
 use super::upload_rate::UploadRate;
+use crate::fair_share::FairShare;
 
 /// How a body is written to the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub(crate) struct Body {
     delivered: bool,
     /// Measured if a minimum rate applies.
     rate: Option<Rc<UploadRate>>,
+    /// What it may do before other tasks run.
+    share: FairShare,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +78,15 @@ impl Body {
             BodyLength::Known(n) => (Framing::Plain, Some(n), State::BetweenFrames),
             BodyLength::Unknown => (unsized_framing, None, State::BetweenFrames),
         };
-        Self { framing, remaining, state, sent: false, delivered: false, rate: None }
+        Self {
+            framing,
+            remaining,
+            state,
+            sent: false,
+            delivered: false,
+            rate: None,
+            share: FairShare::default(),
+        }
     }
 
     /// Sets a minimum rate in bytes per second; 0 for none.
@@ -157,11 +168,13 @@ impl Body {
             }
             if input.is_empty() || self.state == State::BetweenFrames {
                 let waiting = self.rate.as_deref().map(UploadRate::wait);
-                let received = input.fill(nginx, LARGE).await;
+                let received = input.fill(nginx, self.share.limit_read(LARGE)).await.unwrap_or(0);
                 drop(waiting);
-                if received.map_or(true, |received| received == 0) {
+                if received == 0 {
                     return Err(BodyError::ClientGone);
                 }
+                self.share.spend(received / 1024 + 1).await;
+                self.share.pace(received).await;
             }
         }
     }
@@ -179,9 +192,11 @@ impl Body {
             if self.is_done() {
                 return true;
             }
-            if input.fill(nginx, LARGE).await.map_or(true, |received| received == 0) {
+            let received = input.fill(nginx, self.share.limit_read(LARGE)).await.unwrap_or(0);
+            if received == 0 {
                 return false;
             }
+            self.share.spend(received / 1024 + 1).await;
         }
     }
 

@@ -16,7 +16,7 @@ fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
 }
 
 fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Result<Vec<u8>, BodyError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (mut nginx, mut far) = duplex(pipe);
         let mut body = Body::new(length, framing);
@@ -58,7 +58,7 @@ fn rejects_a_body_of_another_length() {
 
 #[test]
 fn a_body_that_was_not_written_is_not_delivered() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (mut nginx, mut far) = duplex(64);
         far.write_all(&frame(FLAG_END, b"hello")).await.unwrap();

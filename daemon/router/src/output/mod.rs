@@ -26,9 +26,12 @@ pub(crate) use self::app_log::AppLogs;
 pub(crate) use self::places::Places;
 use self::places::{Lines, ReportPlaces};
 use super::app::route::Route;
+use crate::fair_share::FairShare;
 use common::link::ProcessRecord;
 use orphans::Reading;
 
+/// Size of one read, in bytes.
+const READ: usize = 4 * 1024;
 /// Maximum length of a line written to the log in one piece, in bytes.
 const MAX_LINE: usize = 8 * 1024;
 /// Maximum size of the output kept for an error report, in bytes.
@@ -99,19 +102,22 @@ impl Output {
 }
 
 async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, reading: Reading, kept: Rc<Kept>) {
-    let mut line = Vec::new();
+    let (mut line, mut share) = (Vec::new(), FairShare::default());
     loop {
+        line.reserve(READ);
         let received = tokio::select! {
             biased;
             () = reading.closed() => Ok(0),
             received = pipe.read_buf(&mut line) => received,
         };
-        match received {
+        let received = match received {
             Ok(0) | Err(_) => break,
-            Ok(received) => kept.add(&line[line.len() - received..]),
-        }
-        write_whole_lines(&mut line, &mut lines).await;
+            Ok(received) => received,
+        };
+        kept.add(&line[line.len() - received..]);
+        write_whole_lines(&mut line, &mut lines, &mut share).await;
         lines.flush().await;
+        share.pace(received).await;
         if line.is_empty() && line.capacity() > MAX_LINE {
             line = Vec::new();
         }
@@ -125,11 +131,12 @@ async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, reading: Readi
     lines.finish().await;
 }
 
-async fn write_whole_lines(buffer: &mut Vec<u8>, lines: &mut Lines) {
+async fn write_whole_lines(buffer: &mut Vec<u8>, lines: &mut Lines, share: &mut FairShare) {
     let mut start = 0;
     while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
         lines.write(&buffer[start..start + end]).await;
         start += end + 1;
+        share.spend(1).await;
     }
     buffer.drain(..start);
     if buffer.len() >= MAX_LINE {

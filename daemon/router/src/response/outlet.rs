@@ -6,11 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::backlog::{Backlog, BacklogOptions};
@@ -18,6 +19,8 @@ use crate::sys::stream::Stream;
 
 /// How long a response may wait for its client before it is kept: a fast client needs no file.
 const MAX_WAIT: Duration = Duration::from_millis(100);
+/// Writes from the backlog, of 128 KB at most, after which other tasks run.
+const MAX_WRITES: u32 = 4;
 
 /// Both ends of the backlog of one response: [`AsyncWrite`] for the writer, and [`Outlet::drain`].
 pub(crate) struct Outlet<'a> {
@@ -91,12 +94,17 @@ pub(crate) async fn empty(backlog: &mut Backlog, stream: &Stream) -> io::Result<
     done
 }
 
+/// A client that becomes fast may take a large backlog as fast as it is written: other tasks run in between.
 fn poll_drain(backlog: &mut Backlog, mut stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    while !backlog.is_empty() {
+    for _ in 0..MAX_WRITES {
+        if backlog.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         let written = ready!(Pin::new(&mut stream).poll_write(cx, backlog.front()?))?;
         backlog.consume(written);
     }
-    Poll::Ready(Ok(()))
+    // The event loop looks for other events before it continues here.
+    pin!(yield_now()).poll(cx).map(Ok)
 }
 
 impl AsyncWrite for &Outlet<'_> {

@@ -16,6 +16,7 @@ use crate::app_protocol::buffer::{Input, LARGE, SMALL};
 use crate::app_protocol::http;
 use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 use crate::app_protocol::session;
+use crate::fair_share::FairShare;
 use crate::metrics::active_requests::{Phase, RequestSlot};
 use crate::metrics::counters::AppMetrics;
 
@@ -23,8 +24,6 @@ use crate::metrics::counters::AppMetrics;
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum number of interim responses before one response.
 const MAX_INTERIMS: u32 = 32;
-/// Work after which other tasks run: decoder steps plus kilobytes.
-const WORK_PER_TURN: usize = 512;
 
 /// Decoder of either protocol; a hijacked session continues as HTTP.
 #[derive(Debug)]
@@ -73,8 +72,8 @@ pub(crate) struct Relay {
     /// When the first byte of an incomplete head arrived.
     head_began: Option<tokio::time::Instant>,
     interims: u32,
-    /// Work done since other tasks could last run.
-    work: usize,
+    /// What it may do before other tasks run: decoder steps and kilobytes.
+    share: FairShare,
     /// The slot of the request.
     request_slot: Arc<RequestSlot>,
     /// The metrics of its app.
@@ -159,7 +158,7 @@ impl Relay {
             head_limit: HEAD_LIMIT,
             head_began: None,
             interims: 0,
-            work: 0,
+            share: FairShare::default(),
             request_slot,
             metrics,
             session: None,
@@ -178,14 +177,15 @@ impl Relay {
     ) -> Result<Complete, RelayError> {
         let mut room = SMALL;
         loop {
-            let received = self.fill(input, app, room).await?;
+            let asked = self.share.limit_read(room);
+            let received = self.fill(input, app, asked).await?;
             if received == 0 {
                 self.decoder.at_eof()?;
                 return end(nginx, writer).await;
             }
-            self.yield_after(received / 1024 + 1).await;
+            self.share.spend(received / 1024 + 1).await;
             // A read that fills its buffer has more behind it: a large body justifies a large buffer.
-            room = if received == room { LARGE } else { room };
+            room = if received == asked { LARGE } else { room };
             if !self.received {
                 self.received = true;
                 self.request_slot.enter(Phase::Responding);
@@ -197,6 +197,7 @@ impl Relay {
                 self.head_began = Some(tokio::time::Instant::now());
             }
             writer.flush(nginx).await.map_err(RelayError::Nginx)?;
+            self.share.pace(received).await;
         }
     }
 
@@ -214,16 +215,6 @@ impl Relay {
         let left = self.head_limit.checked_sub(began.elapsed()).ok_or_else(too_slow)?;
         let received = tokio::time::timeout(left, input.fill(app, room)).await;
         received.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
-    }
-
-    /// Lets other tasks run after a certain amount of work, so that an app that always has more to read does not block
-    /// them.
-    async fn yield_after(&mut self, work: usize) {
-        self.work += work;
-        if self.work >= WORK_PER_TURN {
-            self.work = 0;
-            tokio::task::yield_now().await;
-        }
     }
 
     /// Decodes the content of `input` and passes it to the writer.
@@ -259,7 +250,7 @@ impl Relay {
             if complete.is_some() {
                 return Ok(complete);
             }
-            self.yield_after(1).await;
+            self.share.spend(1).await;
         }
     }
 

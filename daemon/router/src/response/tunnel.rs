@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app_protocol::buffer::{Input, SMALL};
+use crate::fair_share::FairShare;
 use crate::sys::stream::Stream;
 
 /// How long an app may continue after its client has disconnected. nginx ends its side only then.
@@ -36,17 +37,20 @@ pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>, cut: impl Future<Output 
 
 /// Copies bytes until the reader ends, then shuts down the writer. A read error is treated as the end.
 async fn copy(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
+    let mut share = FairShare::default();
     let mut buffer = input.unread().to_vec();
     input.consume(buffer.len());
     loop {
         if writer.write_all(&buffer).await.is_err() {
             return;
         }
+        share.pace(buffer.len()).await;
         buffer.clear();
         buffer.reserve(SMALL);
         if !matches!(reader.read_buf(&mut buffer).await, Ok(received) if received > 0) {
             break;
         }
+        share.spend(buffer.len() / 1024 + 1).await;
     }
     // The other side may already be closed.
     drop(writer.shutdown().await);
