@@ -10,9 +10,9 @@ use test_support::{
 
 use crate::exec::{printed, tool, words};
 
-/// Denies the system call `sched_setattr`, and executes the program.
+/// Denies the system call `sched_setscheduler`, and executes the program.
 const DENIED: &str = "import ctypes, os, platform, struct, sys
-number = {'x86_64': 314, 'aarch64': 274}[platform.machine()]
+number = {'x86_64': 144, 'aarch64': 119}[platform.machine()]
 steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]
 code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
 program = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(steps), ctypes.addressof(code)))
@@ -176,8 +176,8 @@ fn nice_values_stay_as_they_are() {
 fn a_system_call_that_is_denied_prevents_no_start() {
     let setup = OneApp::with(Language::Python, "", |daemon| daemon.through(&["python3", "-c", DENIED]));
     has(&setup, "other", "other");
-    let why = "Operation not permitted (os error 1); allow the daemon the system calls sched_getattr and \
-               sched_setattr, or ";
+    let why = "Operation not permitted (os error 1); allow the daemon the system calls sched_getscheduler and \
+               sched_setscheduler, or ";
     let of_router = format!("the router starts without the scheduling policy SCHED_BATCH: {why}give");
     setup.daemon.logs_eventually(&format!("{of_router} --scheduling-policy=other"));
     let app = setup.app.dir().display();

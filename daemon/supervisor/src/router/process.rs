@@ -157,7 +157,7 @@ impl RouterPlan {
         {
             tracing::warn!(
                 "the router starts without the scheduling policy SCHED_BATCH: {why}; allow the daemon the system calls \
-                 sched_getattr and sched_setattr, or give --scheduling-policy=other"
+                 sched_getscheduler and sched_setscheduler, or give --scheduling-policy=other"
             );
         }
     }

@@ -194,7 +194,7 @@ fn set_policy(policy: SchedulingPolicy, group: &str) {
     {
         tracing::warn!(
             "a process of {group} starts without the scheduling policy SCHED_BATCH: {why}; allow the daemon the system \
-             calls sched_getattr and sched_setattr, or set passenger_scheduling_policy other"
+             calls sched_getscheduler and sched_setscheduler, or set passenger_scheduling_policy other"
         );
     }
 }
