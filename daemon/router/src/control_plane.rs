@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::output::{AppLogs, Places};
-use super::spawn::Spawner;
+use super::spawn::{EndLimits, Spawner};
 use super::state::RouterState;
 use super::threads::Threads;
 
@@ -39,8 +39,10 @@ impl ControlPlane {
             shared.routes.clone(),
             Places::new(config.app_output, config.app_output_limit, app_logs.clone()),
             shared.preloaders.clone(),
-            STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit)),
-            Duration::from_secs(config.drain_limit),
+            EndLimits {
+                stop: STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit)),
+                drain: Duration::from_secs(config.drain_limit),
+            },
         );
         let threads = Rc::new(Threads::start(&shared));
         Rc::new(Self { shared, spawner, app_logs, threads, finished: Notify::new() })

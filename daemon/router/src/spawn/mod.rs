@@ -60,6 +60,15 @@ enum Lifecycle {
     Stopping { process: ProcessId },
 }
 
+/// How long the end of a process may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndLimits {
+    /// From the order to its end.
+    pub(crate) stop: Duration,
+    /// For the requests of a process that is replaced.
+    pub(crate) drain: Duration,
+}
+
 /// Starts and ends processes through the supervisor.
 #[derive(Debug)]
 pub(crate) struct Spawner {
@@ -92,9 +101,9 @@ impl Spawner {
         routes: Arc<Routes>,
         places: Rc<Places>,
         preloaders: ReadyPreloaders,
-        stop_limit: Duration,
-        drain_limit: Duration,
+        limits: EndLimits,
     ) -> Rc<Self> {
+        let EndLimits { stop: stop_limit, drain: drain_limit } = limits;
         let spawner = Rc::new_cyclic(|me| Self {
             me: me.clone(),
             preloaders: Preloaders::new(supervisor.clone(), places.clone(), preloaders, stop_limit),
@@ -341,8 +350,7 @@ mod tests {
                 Arc::default(),
                 Places::new(AppOutput::Log, 0, AppLogs::new(supervisor)),
                 ReadyPreloaders::default(),
-                Duration::from_secs(1),
-                Duration::from_secs(1),
+                EndLimits { stop: Duration::from_secs(1), drain: Duration::from_secs(1) },
             );
             let request = async {
                 let answer = dispatcher.checkout(group, None, None);

@@ -144,7 +144,8 @@ pub(crate) async fn watch(dispatcher: Arc<Dispatcher>, restarts: Arc<Restarts>) 
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
             restarts.check(&route, &dispatcher).await;
         }
-        tokio::time::sleep((*restarts.throttle.lock()).max(MIN_PAUSE)).await;
+        let pause = (*restarts.throttle.lock()).max(MIN_PAUSE);
+        tokio::time::sleep(pause).await;
     }
 }
 
