@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import report
 from load import wrk
-from peers import everybody_ready
-from processes import cpu_seconds, machine_busy_seconds, pss_mib
-from stage import Stage
+from servers.peers import everybody_ready
+from measure.processes import cpu_seconds, machine_busy_seconds, pss_mib
+from measure.stage import Stage
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2"))

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from load import parse
-from peers import daemon_of
-from processes import descendants, is_router, pss_mib
-from stage import RELEASE, Stage, free_port
+from servers.peers import daemon_of
+from measure.processes import descendants, is_router, pss_mib
+from measure.stage import RELEASE, Stage, free_port
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
 IDLE = int(os.environ.get("BENCH_IDLE", "20"))

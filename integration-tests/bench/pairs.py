@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 
 from load import wrk
-from peers import everybody_ready, ours
-from processes import cpu_nanoseconds, is_router
-from stage import ROOT, Stage
+from servers.peers import everybody_ready, ours
+from measure.processes import cpu_nanoseconds, is_router
+from measure.stage import ROOT, Stage
 
 PAIRS = int(os.environ.get("BENCH_PAIRS", "12"))
 LANGUAGES = os.environ.get("BENCH_LANGUAGES", "ruby python node").split()

@@ -15,9 +15,9 @@ import urllib.request
 from datetime import datetime
 from pathlib import Path
 
-from peers import daemon_of
-from processes import pss_mib
-from stage import RELEASE, Stage, free_port
+from servers.peers import daemon_of
+from measure.processes import pss_mib
+from measure.stage import RELEASE, Stage, free_port
 
 MOST = 4
 METHODS = ("direct", "smart")

@@ -12,9 +12,9 @@ import subprocess
 import sys
 
 from load import wrk
-from peers import back_nginx, everybody_ready, node, ours, relay
-from processes import is_router, is_traced, threads
-from stage import Stage
+from servers.peers import back_nginx, everybody_ready, node, ours, relay
+from measure.processes import is_router, is_traced, threads
+from measure.stage import Stage
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
 CONNECTIONS = (4, 16)

@@ -16,8 +16,8 @@ import threading
 import time
 
 from load import parse
-from peers import daemon_of
-from stage import RELEASE, Stage, free_port
+from servers.peers import daemon_of
+from measure.stage import RELEASE, Stage, free_port
 
 CALLS = int(os.environ.get("BENCH_CALLS", "20"))
 # For longer than the daemon keeps what it has read of processes.

@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import descendants, is_router
-from stage import ROOT, free_port
+from measure.processes import descendants, is_router
+from measure.stage import ROOT, free_port
 
 RELAY = ROOT / "target/bench-relay"
 VENV = ROOT / "target/bench-venv"
@@ -119,7 +119,7 @@ def back_nginx(stage):
 def relay(stage):
     """The dumb relay between the same two."""
     _need("apt: cargo, or https://rustup.rs", shutil.which("cargo") or "/no cargo")
-    manifest = Path(__file__).parent / "relay/Cargo.toml"
+    manifest = Path(__file__).parents[1] / "relay/Cargo.toml"
     command = ["cargo", "build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target-dir", RELAY]
     subprocess.run(command, check=True)
     listen = stage.dir / "relay.sock"

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RELEASE = Path(os.environ.get("FLYING_PASSENGER_BIN_DIR") or ROOT / "target/release").resolve()
 MODULE = Path(os.environ.get("PASSENGER_MODULE") or RELEASE / "libngx_http_passenger_module.so").resolve()
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
@@ -49,7 +49,7 @@ class Stage:
         self.dir = Path(tempfile.mkdtemp(prefix="fp-bench.", dir="/tmp"))
         # The apps run as another user when this is run as root.
         self.dir.chmod(0o755)
-        shutil.copytree(Path(__file__).parent / "apps", self.dir / "apps")
+        shutil.copytree(Path(__file__).parents[1] / "apps", self.dir / "apps")
         subprocess.run(["chmod", "-R", "a+rX", self.dir / "apps"], check=True)
         self.children = []
         # What peers share: the nginx behind nginx, and the daemon.
