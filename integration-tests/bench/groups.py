@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from load import parse
+from measure.load import parse
 from servers.peers import daemon_of
 from measure.processes import descendants, is_router, pss_mib
 from measure.stage import RELEASE, Stage, free_port
@@ -88,7 +88,7 @@ def microseconds(stage, port, running, router):
         ["wrk", "-t1", "-c8", f"-d{SECONDS}s", "--timeout", "20s", "--latency", "-s", script, f"http://127.0.0.1:{port}/"],
         capture_output=True, text=True, check=True,
     )
-    load = parse(done.stdout, 0)
+    load = parse(done.stdout)
     if load.failed:
         stage.fail(f"{load.failed} requests failed")
     return (run_time(router) - before) / load.requests / 1000

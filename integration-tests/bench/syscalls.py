@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 
-from load import wrk
+from measure.load import wrk
 from servers.peers import back_nginx, everybody_ready, node, ours, relay
 from measure.processes import is_router, is_traced, threads
 from measure.stage import Stage

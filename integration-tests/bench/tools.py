@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from load import parse
+from measure.load import parse
 from servers.peers import daemon_of
 from measure.stage import RELEASE, Stage, free_port
 
