@@ -107,12 +107,16 @@ class Stage:
 
     def processes_in_status(self, root):
         """How many processes of an app serve, as passenger-status says."""
+        return self.serving(lambda group: group["app_root"] == str(root))
+
+    def serving(self, wanted=lambda group: True):
+        """The same of all groups that are wanted."""
         done = subprocess.run(
             [self.build.programs / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
             env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(self.registry)},
         )
         groups = json.loads(done.stdout)["groups"] if done.returncode == 0 else []
-        processes = [process for group in groups if group["app_root"] == str(root) for process in group["processes"]]
+        processes = [process for group in groups if wanted(group) for process in group["processes"]]
         return sum(process["state"] == "serving" for process in processes)
 
     def wait_for_socket(self, path):
