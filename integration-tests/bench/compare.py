@@ -5,7 +5,7 @@
 
 BASE is a checkout, its target/release, or a directory with flying-passenger, the module and `loaders`. Both builds are up at
 the same time, each with an nginx of its own and an app in each language (BENCH_LANGUAGES, "ruby python asgi node"). Load
-alternates between them, BENCH_SECONDS (0.6) each, in BENCH_ROUNDS (10) rounds whose order alternates too; first on all
+alternates between them, BENCH_SECONDS (0.5) each, in BENCH_ROUNDS (10) rounds whose order alternates too; first on all
 processors, then with every process pinned to one. The figures are processor time per request of this build over that of the
 base: the median of all rounds and the quartiles. A role is cheaper or dearer if both quartiles say so.
 """
@@ -52,7 +52,7 @@ def sides(build, stack):
 
 def rounds(mode, both, calls, processors=None):
     """Prints a table: the rows of each language."""
-    print(f"\n{mode:20}{'µs, base':>9}{'this':>8}{'ratio':>9}{'quartiles':>17}{'':16}{'switches':>14}{'system calls':>17}")
+    print(f"\n{mode:20}{'µs, base':>9} {'this':>8}{'ratio':>9}{'quartiles':>17}{'':16}{'switches':>14}{'system calls':>17}")
     failed = 0
     for base, this in zip(*both, strict=True):
         pair = [replace(base, turns=[]), replace(this, turns=[])]
@@ -82,7 +82,7 @@ def row(base, this, role, calls):
 def cells(name, before, after, found):
     """What all rows have."""
     quartiles = f"[{found.low:.3f} .. {found.high:.3f}]"
-    return f"{name:>19} {before:>9,.1f}{after:>8,.1f}{found.median:>9.3f}{quartiles:>18}  {difference(found):13}"
+    return f"{name:>19} {before:>9,.1f} {after:>8,.1f}{found.median:>9.3f}{quartiles:>18}  {difference(found):13}"
 
 
 def main():

@@ -2,7 +2,7 @@
 """How long requests take: at half of the greatest load, beside each language's servers; and beside a hostile app.
 
 First the greatest load of each side is measured: 16 connections, each of which sends its next request at once. Then requests
-come at half of that rate, whatever the server does, on 64 connections, in BENCH_ROUNDS (10) rounds of BENCH_SECONDS (0.6). A
+come at half of that rate, whatever the server does, on 64 connections, in BENCH_ROUNDS (10) rounds of BENCH_SECONDS (0.5). A
 latency counts from when the request was due (load/load.c). Shown are medians of the rounds, and the quartiles of the 99th
 percentile. After that come the neighbours (neighbours.py). BENCH_SIDES="ruby python" leaves out sides with other names.
 """

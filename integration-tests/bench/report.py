@@ -9,7 +9,7 @@ SHOWN = ("nginx", "middle", "app")
 PAIRS = (
     # ours, and what it is compared with
     ("ours, ruby", ("puma, 1 thread", "puma, 5 threads", "Unit, ruby")),
-    ("ours, ruby with YJIT", ("puma, 1 thread, YJIT", "puma, 5 threads, YJIT")),
+    ("ours, ruby with YJIT", ("puma, 5 threads, YJIT",)),
     ("ours, python", ("gunicorn", "granian", "uWSGI", "Unit, python")),
     ("ours, asgi", ("granian, ASGI", "uvicorn")),
     ("ours, node", ("node",)),

@@ -4,10 +4,10 @@
  * counts from when the request was due, so that a request that had to wait for a free connection waits in the figures, too
  * (otherwise a slow server would slow down its own measurement: coordinated omission).
  *
- * Usage: load [-c CONNECTIONS] [-d SECONDS] [-r REQUESTS/S] [-n HOSTS] PORT PATH
+ * Usage: load [-c CONNECTIONS] [-d SECONDS] [-r REQUESTS/S] [-n HOSTS] [-w] PORT PATH
  *
- * With -n the requests go to the hosts app1.example, app2.example, ... in turn. First each connection gets one response.
- * Then it writes "ready", waits for a line on its standard input, runs, and writes the result as one line of JSON. Its
+ * With -n the requests go to the hosts app1.example, app2.example, ... in turn. With -w the measured time of a closed loop begins, and is announced as "measuring", when as many requests as there are
+ * connections have been answered: as many are under way then as at the end. First each connection gets one response. Then it writes "ready", waits for a line on its standard input, runs, and writes the result as one line of JSON. Its
  * connections stay open until its standard input ends, so that closing them is not in anyone's figures.
  */
 #define _GNU_SOURCE
@@ -38,7 +38,7 @@ struct connection {
 };
 
 static struct connection *connections;
-static int connection_count = 16, hosts = 0, poller, port;
+static int connection_count = 16, hosts = 0, ramp = 0, poller, port;
 static int *idle, idle_count;
 static const char *path;
 static double seconds = 1, rate = 0;
@@ -176,18 +176,30 @@ static void warm_up(void) {
     settle();
 }
 
-static void closed_loop(int64_t end) {
+/* Each connection sends its next request when it has a response. Returns when the measured time began. */
+static int64_t closed_loop(void) {
     struct epoll_event events[EVENTS];
+    int64_t start = now(), end = start + (int64_t)(seconds * 1e9);
+    int left = ramp ? connection_count : 0;
+    measuring = !left;
     for (int number = 0; number < connection_count; number++) send_request(&connections[number], now());
-    while (now() < end) {
+    while (left || now() < end) {
         int ready = epoll_wait(poller, events, EVENTS, 50);
         for (int number = 0; number < ready; number++) {
             struct connection *it = events[number].data.ptr;
             if (!read_response(it)) continue;
+            if (left && !--left) {
+                measuring = 1;
+                puts("measuring");
+                fflush(stdout);
+                start = now();
+                end = start + (int64_t)(seconds * 1e9);
+            }
             do send_request(it, now());
             while (!it->busy && now() < end);
         }
     }
+    return start;
 }
 
 static void open_loop(int64_t start, int64_t end) {
@@ -243,11 +255,12 @@ static void report(double took) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "c:d:r:n:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:d:r:n:w")) != -1;) {
         if (option == 'c') connection_count = atoi(optarg);
         else if (option == 'd') seconds = atof(optarg);
         else if (option == 'r') rate = atof(optarg);
         else if (option == 'n') hosts = atoi(optarg);
+        else if (option == 'w') ramp = 1;
         else return 2;
     }
     if (argc - optind != 2) return fprintf(stderr, "usage: load [-c CONNECTIONS] [-d SECONDS] [-r RATE] [-n HOSTS] PORT PATH\n"), 2;
@@ -265,13 +278,16 @@ int main(int argc, char **argv) {
     puts("ready");
     fflush(stdout);
     if (getchar() == EOF) return 0;
-    measuring = 1;
-    int64_t start = now(), end = start + (int64_t)(seconds * 1e9);
-    if (rate) open_loop(start, end);
-    else closed_loop(end);
-    int64_t took = now() - start;
-    /* In an open loop the time for late responses is not part of the run. */
-    report(rate ? seconds : took / 1e9);
+    if (rate) {
+        int64_t start = now();
+        measuring = 1;
+        open_loop(start, start + (int64_t)(seconds * 1e9));
+        /* The time for late responses is not part of the run. */
+        report(seconds);
+    } else {
+        int64_t start = closed_loop();
+        report((now() - start) / 1e9);
+    }
     while (getchar() != EOF) continue;
     return 0;
 }

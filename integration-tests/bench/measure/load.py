@@ -31,10 +31,12 @@ class Load:
 class Generator:
     """A load generator whose connections are open; `run` is the measured part. Use it in a `with` statement."""
 
-    def __init__(self, port, path="/", connections=16, seconds=1.0, rate=None, hosts=0, processors=None):
+    def __init__(self, port, path="/", connections=16, seconds=1.0, rate=None, hosts=0, ramp=False, processors=None):
         command = [_program(), f"-c{connections}", f"-d{seconds}", f"-n{hosts}"]
         if rate:
             command.append(f"-r{rate}")
+        if ramp:
+            command.append("-w")
         self.child = subprocess.Popen(
             [*map(str, command), str(port), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
@@ -56,6 +58,10 @@ class Generator:
         """Starts the load."""
         self.child.stdin.write("go\n")
         self.child.stdin.flush()
+
+    def measuring(self):
+        """With `ramp`: waits until as many requests are answered as there are connections."""
+        self.child.stdout.readline()
 
     def result(self):
         """Waits for its end."""

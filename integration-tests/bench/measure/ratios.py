@@ -42,11 +42,11 @@ def verdict(found, limit, at_least=False):
     return UNDECIDED if any(inside) else FAILS
 
 
-def difference(found, least=0.01):
-    """Whether a build costs more than another: both quartiles say so, and by more than two equal builds can differ."""
+def difference(found, words=("cheaper", "dearer"), least=0.01):
+    """Whether a figure differs: both quartiles say so, and by more than two equal builds can differ."""
     if found.low > 1 + least:
-        return "dearer"
-    return "cheaper" if found.high < 1 - least else "no difference"
+        return words[1]
+    return words[0] if found.high < 1 - least else "no difference"
 
 
 def rotated(sides, number):

@@ -3,7 +3,7 @@
 import os
 
 # Of one turn, and how many turns each side gets.
-SECONDS = float(os.environ.get("BENCH_SECONDS", "0.6"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "0.5"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "10"))
 CONNECTIONS = 16
 # The one processor of runs that are pinned to one.

@@ -97,13 +97,13 @@ class Stage:
                 print(f"{log.name}: {line}", file=sys.stderr)
         sys.exit(f"FAILED: {what}")
 
-    def eventually(self, what, condition):
-        """Waits for a condition."""
-        until = time.monotonic() + 30
+    def eventually(self, what, condition, seconds=30, pause=0.05):
+        """Waits for a condition, which is checked after each pause."""
+        until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until or any(child.poll() is not None for child in self.children):
                 self.fail(f"waited for {what}")
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def processes_in_status(self, root):
         """How many processes of an app serve, as passenger-status says."""

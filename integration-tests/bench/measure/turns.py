@@ -48,9 +48,13 @@ def take(side, path="/", processors=None, meanwhile=None, **options):
     options = {"connections": CONNECTIONS, "seconds": SECONDS, **options}
     with Generator(side.port, path, processors=processors, **options) as generator:
         with meanwhile() if meanwhile else _nothing():
+            if options.get("ramp"):
+                generator.begin()
+                generator.measuring()
             before = {role: usage(pids) for role, pids in side.roles.items()}
             busy = machine_busy_seconds() - own_children_seconds(generator.child.pid)
-            generator.begin()
+            if not options.get("ramp"):
+                generator.begin()
             load = generator.result()
             spent = {role: usage(pids) - before[role] for role, pids in side.roles.items()}
             busy = machine_busy_seconds() - own_children_seconds(generator.child.pid) - busy

@@ -19,6 +19,7 @@ def ours(stage, name):
         "ruby with YJIT": lambda: _app(stage, name, f"passenger_ruby /usr/bin/ruby; {YJIT}", like="ruby"),
         "python": lambda: _app(stage, name, "passenger_python /usr/bin/python3;"),
         "asgi": lambda: _app(stage, name, f"passenger_python /usr/bin/python3; {_uvloop(stage)}"),
+        "burner": lambda: _app(stage, name, "passenger_python /usr/bin/python3;"),
         "node": lambda: _app(stage, name, f"passenger_nodejs {shutil.which('node') or '/no node'};"),
     }
     return make[name]()

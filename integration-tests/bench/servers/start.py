@@ -12,7 +12,7 @@ from servers.python import granian, gunicorn, uvicorn, uwsgi
 EVERYBODY = (
     (static_file, False), (static_file, True), (back_nginx,), (relay,),
     (ours, "ruby"), (puma, 1), (puma, 5), (unit, "ruby"),
-    (ours, "ruby with YJIT"), (puma, 1, True), (puma, 5, True),
+    (ours, "ruby with YJIT"), (puma, 5, True),
     (ours, "python"), (gunicorn,), (granian, "wsgi"), (uwsgi,), (unit, "python"),
     (ours, "asgi"), (granian, "asgi"), (uvicorn,),
     (ours, "node"), (node,),

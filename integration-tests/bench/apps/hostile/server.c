@@ -25,7 +25,7 @@ static int text(int client, const char *words) {
     return write(client, words, strlen(words)) > 0;
 }
 
-/* Whether a head came: the daemon's test of whether the app listens sends none. */
+/* Whether a head came. */
 static int read_head(int client) {
     char head[16384];
     size_t length = 0;
@@ -57,12 +57,18 @@ static void attack(int client, const char *how) {
         return;
     }
     if (!strcmp(how, "slow-upload")) {
-        /* One byte at a time, head and body. */
+        /* One byte at a time, head and body. The daemon's first request, whether the app answers, is a GET. */
+        if (read(client, &byte, 1) > 0 && byte != 'P') text(client, OK "Content-Length: 0\r\n\r\n");
         while (read(client, &byte, 1) > 0) continue;
         return;
     }
     if (!read_head(client)) return;
-    if (!strcmp(how, "continue")) {
+    if (!strcmp(how, "burn")) {
+        /* Not hostile: what a busy app takes of the processors. */
+        text(client, OK "Content-Length: 3\r\n\r\nok");
+        while (!is_gone(client))
+            for (volatile int turn = 0; turn < 1000000;) turn++;
+    } else if (!strcmp(how, "continue")) {
         while (text(client, "HTTP/1.1 100 Continue\r\n\r\n")) continue;
     } else if (!strcmp(how, "chunks")) {
         text(client, OK "Transfer-Encoding: chunked\r\n\r\n");
