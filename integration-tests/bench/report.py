@@ -85,7 +85,7 @@ def pairs(mode, sides):
     rows = [(ours, peer) for ours, peers in PAIRS for peer in peers if ours in sides and peer in sides]
     for ours, peer in rows:
         cells = [between(sides, ours, peer, role) for role in ("total", "nginx", "app")]
-        print(f"  {ours:21} / {peer:22}" + "".join(f"{str(cell or '–'):>22}" for cell in cells))
+        print(f"  {ours:21} / {peer:22}" + "".join(f"{cell or '-'!s:>22}" for cell in cells))
 
 
 def targets(results):

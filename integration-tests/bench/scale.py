@@ -100,7 +100,8 @@ def many_apps(stack, configured, running):
     listen, daemon = daemon_of(stage, pool=running + 10)
     port = free_port()
     shared = (
-        f"server_names_hash_max_size 16384; passenger_fly_with {listen}; passenger_app_listen fd; passenger_log_level 1; "
+        f"server_names_hash_max_size 16384; passenger_fly_with {listen}; passenger_app_listen fd; "
+        f"passenger_force_max_concurrent_requests_per_process 1; passenger_log_level 1; "
         f"passenger_app_start_command {program};"
     )
     servers = [

@@ -24,7 +24,7 @@ from measure.ratios import difference, ratio, rotated
 from measure.settings import CONNECTIONS, ROUNDS, SECONDS
 from measure.stage import Stage
 from measure.turns import in_turn, take
-from servers.ours import daemon_of, has_flag, ours
+from servers.ours import POOL, daemon_of, has_flag, ours
 from servers.start import sides_of
 
 FLAG = "--scheduling-policy"
@@ -38,7 +38,7 @@ def sides_with(stack, policy):
     """A daemon with this policy behind an nginx of its own; its sides by app."""
     stage = stack.enter_context(Stage())
     has_policy = has_flag(stage.build.daemon, FLAG)
-    daemon_of(stage, *([f"{FLAG}={policy}"] if has_policy else []))
+    daemon_of(stage, *([f"{FLAG}={policy}"] if has_policy else []), pool=POOL)
     peers = [ours(stage, app) for app in APPS]
     master = stage.start_nginx("".join(peer.server() for peer in peers))
     for peer in peers:

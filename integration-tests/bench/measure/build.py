@@ -25,10 +25,6 @@ class Build:
         """The daemon's program."""
         return self.programs / "flying-passenger"
 
-    def flags(self):
-        """What the daemon is told about this build."""
-        return []
-
 
 def this_build():
     """This checkout's, or that which FLYING_PASSENGER_BIN_DIR and PASSENGER_MODULE name."""

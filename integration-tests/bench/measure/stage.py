@@ -45,6 +45,8 @@ class Stage:
 
     def __init__(self, build=None):
         self.build = build or this_build()
+        if not self.build.daemon.exists():
+            sys.exit(f"{self.build.daemon} is missing: make build")
 
     def __enter__(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))

@@ -46,18 +46,17 @@ class Turn:
 def take(side, path="/", processors=None, meanwhile=None, **options):
     """Loads one side once. `meanwhile` is a context around the load."""
     options = {"connections": CONNECTIONS, "seconds": SECONDS, **options}
-    with Generator(side.port, path, processors=processors, **options) as generator:
-        with meanwhile() if meanwhile else _nothing():
-            if options.get("ramp"):
-                generator.begin()
-                generator.measuring()
-            before = {role: usage(pids) for role, pids in side.roles.items()}
-            busy = machine_busy_seconds() - own_children_seconds(generator.child.pid)
-            if not options.get("ramp"):
-                generator.begin()
-            load = generator.result()
-            spent = {role: usage(pids) - before[role] for role, pids in side.roles.items()}
-            busy = machine_busy_seconds() - own_children_seconds(generator.child.pid) - busy
+    with Generator(side.port, path, processors=processors, **options) as generator, meanwhile() if meanwhile else _nothing():
+        if options.get("ramp"):
+            generator.begin()
+            generator.measuring()
+        before = {role: usage(pids) for role, pids in side.roles.items()}
+        busy = machine_busy_seconds() - own_children_seconds(generator.child.pid)
+        if not options.get("ramp"):
+            generator.begin()
+        load = generator.result()
+        spent = {role: usage(pids) - before[role] for role, pids in side.roles.items()}
+        busy = machine_busy_seconds() - own_children_seconds(generator.child.pid) - busy
     requests = max(load.requests, 1)
     cpu = {role: used.nanoseconds / 1000 / requests for role, used in spent.items()}
     switches = {role: used.switches / requests for role, used in spent.items()}

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from measure.build import ROOT
+
 from servers.peer import Peer, need, proxied
 
 RELAY = ROOT / "target/bench-relay"

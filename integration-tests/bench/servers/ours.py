@@ -9,6 +9,8 @@ from functools import cache
 from servers.peer import Missing, Peer
 from servers.python import site_packages
 
+# Room for all apps of a run.
+POOL = 100
 YJIT = "passenger_env_var RUBYOPT --yjit;"
 
 
@@ -30,7 +32,7 @@ def _app(stage, name, directives, like=None):
     if like:
         shutil.copytree(stage.dir / "apps" / like, root)
     (root / "public").mkdir(exist_ok=True)
-    listen, daemon = daemon_of(stage)
+    listen, daemon = daemon_of(stage, pool=POOL)
     location = (
         f"root {root}/public; passenger_enabled on; passenger_fly_with {listen}; passenger_min_instances 2; "
         f"passenger_max_instances 2; passenger_max_request_queue_size 10000; {directives}"
@@ -49,7 +51,7 @@ def _uvloop(stage):
     return f"passenger_env_var PYTHONPATH {brought};"
 
 
-def daemon_of(stage, *flags, pool=100):
+def daemon_of(stage, *flags, pool=None):
     """Starts the daemon if it does not run; returns its socket and PID."""
     listen = stage.dir / "ours.sock"
     if stage.daemon is None:
@@ -59,7 +61,7 @@ def daemon_of(stage, *flags, pool=100):
         stage.registry.mkdir()
         stage.daemon = stage.start([
             stage.build.daemon, f"--socket-file={listen}", f"--instance-registry-dir={stage.registry}",
-            f"--loaders-dir={loaders}", f"--max-pool-size={pool}", *_router_user(), *stage.build.flags(), *flags,
+            f"--loaders-dir={loaders}", *([f"--max-pool-size={pool}"] if pool else []), *_router_user(), *flags,
         ], log="ours.log")
         stage.wait_for_socket(listen)
     return listen, stage.daemon

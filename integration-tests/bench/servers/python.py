@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from measure.build import ROOT
+
 from servers.peer import Missing, Peer, need, proxied
 
 VENV = ROOT / "target/bench-venv"

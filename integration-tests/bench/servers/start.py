@@ -3,6 +3,7 @@
 from measure.load import run
 from measure.processes import descendants
 from measure.turns import Side
+
 from servers.nginx import back_nginx, relay, static_file
 from servers.others import node, puma, unit
 from servers.ours import ours
