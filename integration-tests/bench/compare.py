@@ -13,6 +13,7 @@ base: the median of all rounds and the quartiles. A role is cheaper or dearer if
 import os
 import signal
 import statistics
+import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -39,6 +40,13 @@ def builds():
         return build_in(os.environ["BASE"]), build_in(os.environ["NEW"]) if os.environ.get("NEW") else this_build()
     except NoBuild as error:
         sys.exit(f"BASE: {error}")
+
+
+def commit(build):
+    """What it was built from, if its directory says so."""
+    command = ["git", "-C", build.programs, "log", "-1", "--format=%h (%s)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or build.programs.name
 
 
 def sides(build, stack):
@@ -91,7 +99,7 @@ def main():
     base, this = builds()
     with ExitStack() as stack:
         both = [sides(build, stack) for build in (base, this)]
-        print(f"base {base.programs}, this {this.programs}")
+        print(f"base {commit(base)}, this {commit(this)}")
         print(f"{CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s each; switches and system calls per request: base -> this")
         calls = [calls_per_request(found) for found in both]
         failed = rounds("all processors", both, calls)

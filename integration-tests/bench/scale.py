@@ -37,19 +37,20 @@ PARTS = os.environ.get("BENCH_PARTS", "threads connections apps").split()
 
 def head(what):
     """Of a table."""
-    print(f"\n{what:30}{'req/s':>9}{'p99 ms':>9}{'router µs':>11}{'total µs':>10}{'  router / first':26}"
+    print(f"\n{what:30}{'req/s':>9}{'p99 ms':>9}{'router µs':>11}{'supervisor':>11}{'total µs':>10}{'  router / first':26}"
           f"{'':16}{'total / first':24}  target <= {LIMIT}")
 
 
 def row(name, side, first):
     """One side beside the first one; returns how many of its requests failed."""
     figures = [statistics.median(values) for values in (
-        side.values("rate"), [value / 1000 for value in side.values("p99")], side.values("cpu", "middle"), side.values("cpu", "total"),
+        side.values("rate"), [value / 1000 for value in side.values("p99")], side.values("cpu", "middle"), side.values("cpu", "supervisor"),
+        side.values("cpu", "total"),
     )]
     found = [ratio(side.values("cpu", role), first.values("cpu", role)) for role in ("middle", "total")]
     ratios = "" if side is first else "  ".join(f"{one!s:22}  {verdict(one, LIMIT):14}" for one in found)
     failed = sum(side.values("failed"))
-    print(f"{name:30}{figures[0]:>9,.0f}{figures[1]:>9.2f}{figures[2]:>11.1f}{figures[3]:>10.1f}  {ratios}".rstrip()
+    print(f"{name:30}{figures[0]:>9,.0f}{figures[1]:>9.2f}{figures[2]:>11.1f}{figures[3]:>11.1f}{figures[4]:>10.1f}  {ratios}".rstrip()
           + (f", {failed} requests failed" if failed else ""), flush=True)
     return failed
 
