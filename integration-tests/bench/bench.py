@@ -60,7 +60,9 @@ def main():
         with pinned(everything) as processors:
             results[MODES[1]] = measure(sides, MODES[1], processors=processors)
         memory = (idle_memory, router_memory(sides))
+        native = stage.native_support() or "none in this build"
         how = f"{CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s each; 1 nginx worker, 2 app processes each"
+        how += f"\nnative support: {native}"
         report.show(results, calls, big, memory, missing, how)
         failed = {side.name: sum(side.values("failed")) for mode in (*results.values(), big) for side in mode.values()}
         if any(count for name, count in failed.items() if name.startswith("ours")):

@@ -113,13 +113,24 @@ class Stage:
 
     def serving(self, wanted=lambda group: True):
         """The same of all groups that are wanted."""
+        processes = [process for group in self.groups() if wanted(group) for process in group["processes"]]
+        return sum(process["state"] == "serving" for process in processes)
+
+    def groups(self):
+        """The daemon's groups as passenger-status reports them."""
         done = subprocess.run(
             [self.build.programs / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
             env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(self.registry)},
         )
-        groups = json.loads(done.stdout)["groups"] if done.returncode == 0 else []
-        processes = [process for group in groups if wanted(group) for process in group["processes"]]
-        return sum(process["state"] == "serving" for process in processes)
+        return json.loads(done.stdout)["groups"] if done.returncode == 0 else []
+
+    def native_support(self):
+        """Which apps use native support in their loader, as text; nothing with a build that has none."""
+        answers = {
+            Path(group["app_root"]).name: process["native_support"]
+            for group in self.groups() for process in group["processes"] if process.get("native_support")
+        }
+        return ", ".join(f"{app} {answer}" for app, answer in sorted(answers.items()))
 
     def wait_for_socket(self, path):
         """Waits until a process listens on a unix socket."""
