@@ -54,7 +54,7 @@ demo: build ## sample apps behind an nginx of their own, and the main promise st
 screenshot: build ## the picture of the status page in README.md, taken again
 	$(CARGO) test --release -p flying-passenger-integration-tests -- --ignored readme_screenshot::
 
-bench: build ## side by side with other servers, and which targets hold (BENCH_SECONDS, BENCH_ROUNDS; UNITD and UNIT_MODULES)
+bench: build ## side by side with other servers, and which targets hold (BENCH_SECONDS, BENCH_ROUNDS, UNITD)
 	@build/deps.sh bench
 	@python3 integration-tests/bench/bench.py
 

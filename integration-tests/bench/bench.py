@@ -4,8 +4,8 @@
 Everything is up all the time. Load is on one side at a time, BENCH_SECONDS (0.5) long, in BENCH_ROUNDS (10) rounds in which
 each side has one turn and whose order rotates; first on all processors, then with every process pinned to one (the first, or
 BENCH_PROCESSOR). Compared are two sides of the same round; shown are the median and the quartiles of these ratios. Other
-binaries than those in target/release are named by FLYING_PASSENGER_BIN_DIR, PASSENGER_MODULE and NGINX; NGINX Unit by UNITD
-and UNIT_MODULES. BENCH_SIDES="ruby python" leaves out sides whose names contain none of these words.
+binaries than those in target/release are named by FLYING_PASSENGER_BIN_DIR, PASSENGER_MODULE and NGINX; NGINX Unit by UNITD.
+BENCH_SIDES="ruby python" leaves out sides whose names contain none of these words.
 """
 
 import os

@@ -51,7 +51,7 @@ def machine():
     lines = [
         f"{system[1] if system else platform.system()}, kernel {platform.release()}, {os.cpu_count()} processors "
         f"({model[1] if model else platform.machine()}), {memory:.0f} GiB",
-        *filter(None, map(version, VERSIONS)),
+        ", ".join(filter(None, map(version, VERSIONS))),
     ]
     return "\n".join(f"* {line}" for line in lines)
 

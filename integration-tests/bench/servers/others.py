@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 from servers.peer import Missing, Peer, need, proxied
@@ -35,10 +37,11 @@ def node(stage):
 
 
 def unit(stage, language):
-    """NGINX Unit, if UNITD= names its program and UNIT_MODULES= the directory of its modules."""
-    program, modules = os.environ.get("UNITD"), os.environ.get("UNIT_MODULES")
-    if not program or not modules:
-        raise Missing("UNITD=/path/to/unitd and UNIT_MODULES=/path/to/its/modules name one")
+    """NGINX Unit, if UNITD= names its program; UNIT_MODULES= is the directory of its modules if they are not in their usual place."""
+    program = os.environ.get("UNITD")
+    if not program:
+        raise Missing("UNITD=/path/to/unitd names one")
+    modules = os.environ.get("UNIT_MODULES") or _unit_modules(program)
     module = {"ruby": "ruby.unit.so", "python": "python3.unit.so"}[language]
     need(f"its module {module}", program, Path(modules) / module)
     here = stage.dir / f"unit-{language}"
@@ -53,6 +56,14 @@ def unit(stage, language):
     peer = Peer(f"Unit, {language}", "", unit=pid)
     _configure_unit(control, peer, language, stage.dir / "apps")
     return peer
+
+
+def _unit_modules(program):
+    """The directory that it was built for."""
+    need("UNITD names no program", program)
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    found = re.search(r'--modulesdir.*\n.*default: "(.*)"', done.stdout + done.stderr)
+    return found[1] if found else "/usr/lib/unit/modules"
 
 
 def _configure_unit(control, peer, language, apps):
