@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Tests of the statistics, of the verdicts and of docs/PERFORMANCE.md's commands and blocks. `make check` runs them."""
+"""Tests of the load generator, of the statistics and verdicts, and of docs/PERFORMANCE.md's commands and blocks. `make check` runs them."""
 
+import asyncio
 import re
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from pathlib import Path
 
 import record
 import report
 from measure.build import MODULE, ROOT, NoBuild, build_in
-from measure.load import parse
+from measure.load import parse, run
 from measure.ratios import FAILS, HOLDS, UNDECIDED, Spread, difference, ratio, rotated, spread, verdict
 
 PAGES = (ROOT / "docs/PERFORMANCE.md", ROOT / "docs/TESTING.md", ROOT / "integration-tests/bench/README.md")
@@ -76,6 +79,85 @@ class Reading(unittest.TestCase):
     def test_wrk(self):
         load = parse(WRK)
         self.assertEqual((load.requests, load.seconds, load.failed, load.p50, load.p99), (120, 1.01, 10, 162, 2e6))
+
+
+class Server:
+    """Answers on any number of connections, one request at a time; `misbehave` is called with the number of each request."""
+
+    def __init__(self, misbehave):
+        self.misbehave, self.count = misbehave, 0
+        self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
+        self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.run(),))
+
+    def __enter__(self):
+        self.thread.start()
+        self.ready.wait()
+        return self
+
+    def __exit__(self, *_):
+        self.loop.call_soon_threadsafe(self.over.set)
+        self.thread.join()
+        self.loop.close()
+
+    async def run(self):
+        self.over = asyncio.Event()
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self.ready.set()
+        await self.over.wait()
+        server.close()
+
+    async def serve(self, reader, writer):
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                self.count += 1
+                writer.write(self.misbehave(self.count) or b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        writer.close()
+
+
+class Load(unittest.TestCase):
+    """load/load.c"""
+
+    def test_a_stalled_server_does_not_stall_the_measurement(self):
+        # One answer in 300 takes half a second: in an open loop every request that was due meanwhile waits, too.
+        def stall(number):
+            if number == 50:
+                time.sleep(0.5)
+
+        with Server(stall) as server:
+            load = run(server.port, connections=4, seconds=1.5, rate=200)
+        self.assertEqual((load.requests, load.failed), (300, 0))
+        self.assertGreater(load.p99, 400_000)
+        self.assertGreater(load.max, 490_000)
+
+    def test_the_closed_loop_waits_for_the_server(self):
+        with Server(lambda number: None) as server:
+            load = run(server.port, connections=4, seconds=0.3)
+            ramped = run(server.port, connections=4, seconds=0.3, ramp=True)
+        for one in (load, ramped):
+            self.assertGreater(one.requests, 20)
+            self.assertEqual(one.failed, 0)
+            self.assertGreaterEqual(one.seconds, 0.3)
+
+    def test_refusals_and_lost_connections_are_failures(self):
+        def refuse(number):
+            return b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno" if number > 8 and number % 2 else None
+
+        with Server(refuse) as server:
+            load = run(server.port, connections=2, seconds=0.2, rate=100)
+        self.assertAlmostEqual(load.failed, 10, delta=5)
+        with Server(lambda number: b"not HTTP\r\n\r\n" if number > 8 else None) as server:
+            load = run(server.port, connections=2, seconds=0.2, rate=100)
+        self.assertGreater(load.failed, 5)
+
+    def test_a_body_that_comes_in_parts_is_read_to_its_end(self):
+        body = b"x" * 300_000
+        with Server(lambda number: b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + body) as server:
+            load = run(server.port, connections=2, seconds=0.3)
+        self.assertEqual(load.failed, 0)
+        self.assertGreater(load.bytes, 300_000 * load.requests)
 
 
 class Builds(unittest.TestCase):

@@ -65,7 +65,8 @@ class Generator:
 
     def result(self):
         """Waits for its end."""
-        return Load(**json.loads(self.child.stdout.readline()))
+        line = self.child.stdout.readline()
+        return Load(**json.loads(line if line != "measuring\n" else self.child.stdout.readline()))
 
 
 def run(port, path="/", **options):
