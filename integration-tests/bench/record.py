@@ -4,7 +4,8 @@
     make bench-record [NAMES="bench scale"] [BASE=/path/to/checkout]
 
 Without names: machine, bench, compare (if BASE is set), latency, scale and scheduling. Others are syscalls, spawning and tools.
-A benchmark that fails leaves its block as it was. Blocks are written one by one, so that what was measured is not lost.
+Blocks are written one by one, so that what was measured is not lost. That of a benchmark that fails says so; without any output
+it stays as it was.
 """
 
 import os
@@ -68,7 +69,7 @@ def version(command):
 
 
 def measured(name):
-    """Runs a benchmark; its block, or None if it has failed."""
+    """Runs a benchmark; its block, or None without output, and whether it has failed."""
     load, began = os.getloadavg()[0], time.strftime("%d %B %Y, %H:%M").lstrip("0")
     print(f"== {name}", flush=True)
     with subprocess.Popen([sys.executable, HERE / f"{name}.py"], stdout=subprocess.PIPE, text=True) as child:
@@ -76,13 +77,14 @@ def measured(name):
         for line in child.stdout:
             print(line, end="", flush=True)
             lines.append(line.rstrip())
-    if child.returncode:
-        return None
+    if not lines:
+        return None, True
     command = "make bench" if name == "bench" else f"make bench-{name}"
     # Some print tables of Markdown.
     fence = [] if lines and lines[0].startswith("|") else ["```"]
     output = "\n".join([*fence, *lines, *fence])
-    return f"`{command}`, {began}; load average before: {load:.2f}.\n\n{output}"
+    failed = f" It failed, with exit status {child.returncode}." if child.returncode else ""
+    return f"`{command}`, {began}; load average before: {load:.2f}.{failed}\n\n{output}", bool(child.returncode)
 
 
 def main():
@@ -93,13 +95,13 @@ def main():
         sys.exit(f"no such benchmark: {' '.join(unknown)}; there are machine {' '.join(PROGRAMS)}")
     failed = []
     for name in names:
-        content = machine() if name == "machine" else measured(name)
+        content, has_failed = (machine(), False) if name == "machine" else measured(name)
+        failed += [name] * has_failed
         if content is None:
-            failed.append(name)
             continue
         PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), name, content), encoding="utf-8")
     if failed:
-        sys.exit(f"FAILED: {' '.join(failed)}; their blocks are as they were")
+        sys.exit(f"FAILED: {' '.join(failed)}")
 
 
 if __name__ == "__main__":
