@@ -70,7 +70,7 @@ def version(command):
 
 def measured(name):
     """Runs a benchmark; its block, or None without output, and whether it has failed."""
-    load, began = os.getloadavg()[0], time.strftime("%d %B %Y, %H:%M").lstrip("0")
+    start, load, began = time.monotonic(), os.getloadavg()[0], time.strftime("%d %B %Y, %H:%M").lstrip("0")
     print(f"== {name}", flush=True)
     with subprocess.Popen([sys.executable, HERE / f"{name}.py"], stdout=subprocess.PIPE, text=True) as child:
         lines = []
@@ -84,7 +84,8 @@ def measured(name):
     fence = [] if lines and lines[0].startswith("|") else ["```"]
     output = "\n".join([*fence, *lines, *fence])
     failed = f" It failed, with exit status {child.returncode}." if child.returncode else ""
-    return f"`{command}`, {began}; load average before: {load:.2f}.{failed}\n\n{output}", bool(child.returncode)
+    took = time.monotonic() - start
+    return f"`{command}`, {began}, {took:.0f} s; load average before: {load:.2f}.{failed}\n\n{output}", bool(child.returncode)
 
 
 def main():
