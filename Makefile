@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv miri lines demo screenshot bench bench-instructions bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb apt-repo clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo screenshot bench bench-compare bench-latency bench-scale bench-scheduling bench-record bench-instructions bench-syscalls bench-spawning bench-tools soak fuzz test-sanitizer install deb apt-repo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -54,13 +54,29 @@ demo: build ## sample apps behind an nginx of their own, and the main promise st
 screenshot: build ## the picture of the status page in README.md, taken again
 	$(CARGO) test --release -p flying-passenger-integration-tests -- --ignored readme_screenshot::
 
-bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH_ROUNDS)
+bench: build ## side by side with other servers, and which targets hold (BENCH_SECONDS, BENCH_ROUNDS, UNITD)
 	@build/deps.sh bench
 	@python3 integration-tests/bench/bench.py
 
-bench-pairs: build ## another build (OLD=checkout) and this one in alternating pairs: the cost of a request by role
+bench-compare: build ## another build (BASE=checkout) and this one: the cost of a request by role and language
 	@build/deps.sh bench
-	@python3 integration-tests/bench/pairs.py
+	@BASE="$(BASE)" python3 integration-tests/bench/compare.py
+
+bench-latency: build ## latency at half of the greatest load, and beside hostile apps
+	@build/deps.sh bench
+	@python3 integration-tests/bench/latency.py
+
+bench-scale: build ## the cost of a request with more router threads, connections and apps
+	@build/deps.sh bench
+	@python3 integration-tests/bench/scale.py
+
+bench-scheduling: build ## the scheduling policies batch and other
+	@build/deps.sh bench
+	@python3 integration-tests/bench/scheduling.py
+
+bench-record: build ## runs the five above and bench-instructions, and writes what they print into docs/PERFORMANCE.md (NAMES, BASE)
+	@build/deps.sh bench
+	@BASE="$(BASE)" python3 integration-tests/bench/record.py $(NAMES)
 
 bench-instructions: build ## instructions of nginx's worker per request, beside proxy_pass (BENCH_FUNCTIONS)
 	@build/deps.sh bench
@@ -74,10 +90,6 @@ bench-spawning: build ## start times and memory, direct and smart
 	@build/deps.sh bench
 	@integration-tests/frameworks/install.sh
 	@python3 integration-tests/bench/spawning.py
-
-bench-groups: build ## the cost of 200 running and 2,000 configured apps for the daemon
-	@build/deps.sh bench
-	@python3 integration-tests/bench/groups.py
 
 bench-tools: build ## how long the tools take with 200 processes, idle and saturated (BENCH_CALLS)
 	@build/deps.sh bench

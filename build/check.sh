@@ -56,6 +56,7 @@ step shellcheck "${shell[@]}"
 mapfile -t python < <(git ls-files '*.py')
 step python3 -X pycache_prefix=target/tmp/pycache -m py_compile "${python[@]}"
 step build/python.sh
+step python3 integration-tests/bench/test_measure.py
 step build/lines.py --check
 mapfile -t ruby < <(git ls-files 'daemon/loaders/ruby/*.rb')
 step parse_ruby "${ruby[@]}"

@@ -10,7 +10,7 @@ build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-
 check="shellcheck git python3-venv"
 deb="binutils"
 repo="apt-utils gnupg"
-bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace valgrind"
+bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace linux-perf valgrind"
 
 packages_for() {
     case $1 in

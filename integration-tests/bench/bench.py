@@ -1,109 +1,72 @@
 #!/usr/bin/env python3
-"""Side by side: flying-passenger and what one would use instead, behind the same nginx, with the same hello apps.
+"""flying-passenger beside what one would use instead, behind the same nginx, with the same hello apps; which targets hold.
 
-All peers are up all the time; each is loaded in turn, in interleaved rounds, and the table shows medians.
-BENCH_SECONDS is how long one turn takes (3), BENCH_ROUNDS how often each gets one (2). A turn that other processes
-disturbed is taken again, at most twice and not after five minutes; the least disturbed counts. Other binaries than those in
-target/release are named by FLYING_PASSENGER_BIN_DIR, PASSENGER_MODULE and NGINX.
+Everything is up all the time. Load is on one side at a time, BENCH_SECONDS (0.5) long, in BENCH_ROUNDS (10) rounds in which
+each side has one turn and whose order rotates; first on all processors, then with every process pinned to one (the first, or
+BENCH_PROCESSOR). Compared are two sides of the same round; shown are the median and the quartiles of these ratios. Other
+binaries than those in target/release are named by FLYING_PASSENGER_BIN_DIR, PASSENGER_MODULE and NGINX; NGINX Unit by UNITD.
+BENCH_SIDES="ruby python" leaves out sides whose names contain none of these words.
 """
 
 import os
 import signal
-import statistics
 import sys
-import time
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import report
-from load import wrk
-from peers import everybody_ready
-from processes import cpu_seconds, machine_busy_seconds, pss_mib
-from stage import Stage
+from measure.processes import pss_mib
+from measure.settings import CONNECTIONS, ROUNDS, SECONDS
+from measure.stage import Stage
+from measure.syscall_pass import calls_per_request
+from measure.turns import Side, in_turn, pinned
+from servers.start import everybody_ready, sides_of
 
-SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2"))
-CONNECTIONS = 16
 BIG_CONNECTIONS = 4
-BIG_MB = 1.048576
-# Processors that others may take before a turn counts as disturbed; how often it is taken at most; until when.
-QUIET = 0.15
-TRIES = 3
-NO_MORE_TRIES_AFTER = 300
+MODES = ("all processors", "one processor")
+WORDS = os.environ.get("BENCH_SIDES", "").split()
 
 
-@dataclass
-class Samples:
-    """What was measured of one peer."""
+def measure(sides, mode, path="/", **options):
+    """Rounds of all sides."""
+    copies = [replace(side, turns=[]) for side in sides]
 
-    name: str
-    # Each a list with an entry for each round.
-    figures: dict = field(default_factory=dict)
-    memory: dict = field(default_factory=dict)
-    idle_memory: dict = field(default_factory=dict)
-    failed: int = 0
+    def progress(number, side):
+        if sys.stderr.isatty():
+            print(f"\r{mode}, {path}, round {number + 1} of {ROUNDS}: {side.name:30}", end="\r", file=sys.stderr, flush=True)
 
-    def add(self, **figures):
-        """Adds a round's."""
-        for what, value in figures.items():
-            self.figures.setdefault(what, []).append(value)
-
-    def median(self, what):
-        """The median of all rounds."""
-        return statistics.median(self.figures[what])
+    in_turn(copies, path=path, progress=progress, **options)
+    return {side.name: side for side in copies}
 
 
-def measure(peer, nginx, samples, until):
-    """One turn: the hello app until it was not disturbed, then the mebibyte."""
-    roles = {"nginx": nginx, **peer.roles()}
-    tries = [hello(peer, roles)]
-    while tries[-1]["foreign"] > QUIET and len(tries) < TRIES and time.monotonic() < until:
-        tries.append(hello(peer, roles))
-    big = wrk(peer.url + "/big", BIG_CONNECTIONS, max(1, SECONDS // 2))
-    samples.failed += big.failed + sum(figures.pop("failed") for figures in tries)
-    samples.add(**min(tries, key=lambda figures: figures["foreign"]), big=big.requests * BIG_MB / big.seconds)
-    samples.memory = memory(roles)
-
-
-def hello(peer, roles):
-    """Figures of the hello app, and how many processors were taken by others meanwhile."""
-    before = {role: cpu_seconds(pids) for role, pids in roles.items()}
-    busy = machine_busy_seconds()
-    load = wrk(peer.url + "/", CONNECTIONS, SECONDS)
-    spent = {role: cpu_seconds(pids) - before[role] for role, pids in roles.items()}
-    foreign = machine_busy_seconds() - busy - sum(spent.values()) - load.cpu_seconds
-    micro = {role: seconds * 1e6 / load.requests for role, seconds in spent.items()}
-    return {
-        "rate": load.requests / load.seconds, "p50": load.p50, "p99": load.p99, "failed": load.failed,
-        "foreign": max(foreign, 0) / load.seconds, "total": sum(micro.values()), **micro,
-    }
-
-
-def memory(roles):
-    """By role, and of the router alone, which is the last of ours in the middle."""
-    found = {role: pss_mib(pids) for role, pids in roles.items()}
-    return found | {"router": pss_mib(roles["middle"][-1:])}
+def router_memory(sides):
+    """Of the router, in MiB."""
+    routers = [side.roles["middle"] for side in sides if side.name.startswith("ours")]
+    return pss_mib(routers[0]) if routers else None
 
 
 def main():
-    """Measures everybody, prints the table."""
+    """Measures, prints tables and verdicts."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    until = time.monotonic() + NO_MORE_TRIES_AFTER
     with Stage() as stage:
         peers, nginx, missing = everybody_ready(stage)
-        everybody = {peer.name: Samples(peer.name) for peer in peers}
-        # All are idle still: the daemon has answered one request of each app.
-        for peer in peers:
-            everybody[peer.name].idle_memory = memory({"nginx": nginx, **peer.roles()})
-        for peer in peers:
-            wrk(peer.url + "/", CONNECTIONS, 1)
-        for number in range(1, ROUNDS + 1):
-            for peer in peers:
-                if sys.stderr.isatty():
-                    print(f"\rround {number} of {ROUNDS}: {peer.name:30}", end="\r", file=sys.stderr, flush=True)
-                measure(peer, nginx, everybody[peer.name], until)
-        report.show(everybody, missing, f"wrk -t1 -c{CONNECTIONS}, {ROUNDS} interleaved rounds of {SECONDS} s, medians")
-        if any(samples.failed for name, samples in everybody.items() if name.startswith("ours")):
-            stage.fail("requests to ours failed")
+        wanted = [peer for peer in peers if not WORDS or any(word in peer.name for word in WORDS)]
+        idle_memory = router_memory([Side(peer.name, peer.port, peer.roles(nginx)) for peer in wanted])
+        sides = sides_of(wanted, nginx)
+        everything = sorted({pid for side in sides for pids in side.roles.values() for pid in pids})
+        results = {MODES[0]: measure(sides, MODES[0])}
+        calls = calls_per_request(sides)
+        has_big = [side for side in sides if not side.name.startswith("static")]
+        big = measure(has_big, MODES[0], "/big", connections=BIG_CONNECTIONS, seconds=SECONDS / 2)
+        with pinned(everything) as processors:
+            results[MODES[1]] = measure(sides, MODES[1], processors=processors)
+        memory = (idle_memory, router_memory(sides))
+        native = stage.native_support() or "none in this build"
+        how = f"{CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s each; 1 nginx worker, 2 app processes each"
+        how += f"\nnative support: {native}"
+        report.show(results, calls, big, memory, missing, how)
+        failed = {side.name: sum(side.values("failed")) for mode in (*results.values(), big) for side in mode.values()}
+        if any(count for name, count in failed.items() if name.startswith("ours")):
+            stage.fail(f"requests failed: {failed}")
 
 
 if __name__ == "__main__":

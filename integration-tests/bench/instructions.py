@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from stage import MODULE, NGINX, Stage
+from measure.stage import NGINX, Stage
 
 FEW, MANY = 200, 1200
 FUNCTIONS = int(os.environ.get("BENCH_FUNCTIONS", "0"))
@@ -201,7 +201,7 @@ def prepare(stage):
     (nginx / "app/public").mkdir(parents=True)
     (nginx / "app/passenger_wsgi.py").write_text("application = None\n")
     user = "user root;" if os.getuid() == 0 else ""
-    (nginx / "nginx.conf").write_text(CONF.format(user=user, module=MODULE, dir=nginx))
+    (nginx / "nginx.conf").write_text(CONF.format(user=user, module=stage.build.module, dir=nginx))
     listen(nginx / "http.sock", serve_http)
     listen(nginx / "frames.sock", serve_frames)
 

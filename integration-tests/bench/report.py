@@ -1,131 +1,125 @@
-"""The table, and which of the targets hold. Every figure but those marked as recorded comes from the same run."""
+"""The tables of bench.py: what each side costs, the ratio of each pair, and which of the targets hold."""
 
 import statistics
 
-COLUMNS = (
-    # heading, width, cell
-    ("req/s", 8, lambda s: f"{s.median('rate'):,.0f}"),
-    ("p50 µs", 8, lambda s: f"{s.median('p50'):,.0f}"),
-    ("p99 µs", 8, lambda s: f"{s.median('p99'):,.0f}"),
-    ("nginx", 8, lambda s: f"{s.median('nginx'):.1f}"),
-    ("middle", 7, lambda s: f"{s.median('middle'):.1f}"),
-    ("app", 7, lambda s: f"{s.median('app'):.1f}"),
-    ("total", 7, lambda s: f"{s.median('total'):.1f}"),
-    ("1 MiB MB/s", 11, lambda s: f"{s.median('big'):,.0f}"),
-    ("nginx", 8, lambda s: f"{s.memory['nginx']:.1f}"),
-    ("middle", 7, lambda s: f"{s.memory['middle']:.1f}"),
-    ("app", 7, lambda s: f"{s.memory['app']:.1f}"),
-    ("failed", 7, lambda s: str(s.failed)),
-    ("others", 7, lambda s: f"{s.median('foreign'):.2f}"),
+from measure.ratios import ratio, verdict
+
+ROLES = ("nginx", "middle", "supervisor", "app", "total")
+SHOWN = ("nginx", "middle", "app")
+PAIRS = (
+    # ours, and what it is compared with
+    ("ours, ruby", ("puma, 1 thread", "puma, 5 threads", "Unit, ruby")),
+    ("ours, ruby with YJIT", ("puma, 5 threads, YJIT",)),
+    ("ours, python", ("gunicorn", "granian", "uWSGI", "Unit, python")),
+    ("ours, asgi", ("granian, ASGI", "uvicorn")),
+    ("ours, node", ("node",)),
 )
-# CPU µs per request on another day, a machine of the same kind and the same apps, of peers that neither Debian nor PyPI
-# installs: Phusion Passenger 6.0.24 (nginx module and agent) in total, NGINX Unit 1.35.0's app processes. As machines
-# and days differ, a recorded figure is multiplied by what `nginx + nginx` costs in this run and divided by what it did.
-RECORDED_NGINX_NGINX = 34.9
-RECORDED_PASSENGER = {"ruby": 370.2, "python": 387.5, "node": 437.0}
-RECORDED_UNIT_APP = {"ruby": 26.6, "python": 20.8}
-LANGUAGES = ("ruby", "python", "node")
+TARGETS = (
+    # ours, role, limit, peer
+    ("ours, ruby", "total", 0.6, "puma, 5 threads"),
+    ("ours, ruby with YJIT", "total", 0.6, "puma, 5 threads, YJIT"),
+    ("ours, python", "total", 0.95, "granian"),
+    ("ours, python", "total", 0.7, "uWSGI"),
+    ("ours, asgi", "total", 1.0, "granian, ASGI"),
+    ("ours, asgi", "total", 0.7, "uvicorn"),
+    ("ours, node", "total", 1.1, "node"),
+    *((name, "middle", 1.3, "nginx + relay + nginx") for name, _ in PAIRS),
+    *((name, "nginx", 1.15, "nginx + nginx") for name, _ in PAIRS),
+    ("ours, ruby", "app", 1.25, "Unit, ruby"),
+    ("ours, python", "app", 1.25, "Unit, python"),
+    ("static file, module", "nginx", 1.1, "static file"),
+)
+BIG = tuple((ours, tuple(peer for peer in peers if not peer.startswith("Unit"))) for ours, peers in PAIRS)
+BIG_LIMIT = 1.5
+MEMORY_LIMIT, MEMORY_GROWTH = 8, 1
+LABELS = {"total": "total CPU", "middle": "router CPU", "nginx": "nginx CPU", "app": "app CPU"}
 
 
-def show(everybody, missing, how):
+def show(results, calls, big, memory, missing, how):
     """Prints everything."""
-    print(f"{how}; 1 nginx worker, 2 app processes each")
-    print(f"{'':24}{'':24}{'CPU µs per request by role':^29}{'':11}{'memory by role, PSS MiB':^22}")
-    print(f"{'':24}" + "".join(f"{heading:>{width}}" for heading, width, _ in COLUMNS))
-    for samples in everybody.values():
-        print(f"{samples.name:24}" + "".join(f"{cell(samples):>{width}}" for _, width, cell in COLUMNS))
+    print(how)
+    for mode, sides in results.items():
+        costs(mode, sides, calls if mode == "all processors" else {})
     for line in missing:
         print(line)
-    foreign = [share for samples in everybody.values() for share in samples.figures["foreign"]]
-    print(f"\nothers: processors that other processes took meanwhile; {statistics.median(foreign):.2f} (most: {max(foreign):.2f}).")
-    if statistics.median(foreign) > 0.2:
-        print("The machine was not quiet: do not compare requests/s and latencies; CPU per request is inflated too.")
-    print("\nTargets (between two runs on a small virtual machine, differences under 15 % are none)")
-    for line in targets(everybody):
-        print("  " + line)
+    print("\nRatio of each pair: median [quartiles]")
+    for mode, sides in results.items():
+        pairs(mode, sides)
+    targets(results)
+    big_targets(big)
+    router_memory(*memory)
 
 
-def targets(everybody):
-    """One line for each target."""
-
-    def best(what, *names):
-        return _best(everybody, what, names)
-
-    def recorded(figure, name):
-        return _recorded(everybody, figure, name)
-
-    for language in LANGUAGES:
-        yield compare(everybody, language, "total", 0.25, recorded(RECORDED_PASSENGER[language], "Passenger"))
-    yield compare(everybody, "ruby", "total", 0.6, best("total", "puma, 1 thread", "puma, 5 threads"))
-    yield compare(everybody, "python", "total", 0.95, best("total", "granian"))
-    yield compare(everybody, "python", "total", 0.7, best("total", "uWSGI"))
-    yield compare(everybody, "node", "total", 1.25, best("total", "node"))
-    for language in LANGUAGES:
-        yield compare(everybody, language, "middle", 1.3, best("middle", "nginx + relay + nginx"))
-    for language, figure in RECORDED_UNIT_APP.items():
-        yield compare(everybody, language, "app", 1.25, recorded(figure, "Unit's app"))
-    for language in LANGUAGES:
-        yield compare(everybody, language, "nginx", 1.2, best("nginx", "nginx + nginx"))
-    yield compare(everybody, "ruby", "big", 1, best("big", "puma, 1 thread", "puma, 5 threads"))
-    yield compare(everybody, "python", "big", 1, best("big", "gunicorn", "granian", "uWSGI"))
-    yield compare(everybody, "node", "big", 1, best("big", "node"))
-    yield router_memory(everybody)
-    yield unused_module(everybody)
+def costs(mode, sides, calls):
+    """What each side costs, medians."""
+    print(f"\n{mode:24}{'':24}{'CPU µs per request':^30}{'switches per request':^24}" + f"{'system calls':^21}" * bool(calls))
+    heads = "".join(f"{head:>8}" for head in ("req/s", "p50 µs", "p99 µs", "nginx", "middle", "app", "total"))
+    print(f"{'':24}{heads}{'':6}" + "".join(f"{role:>8}" for role in SHOWN * (1 + bool(calls))) + f"{'others':>8}")
+    for side in sides.values():
+        cells = [f"{median(side, figure):>8,.0f}" for figure in ("rate", "p50", "p99")]
+        cells += [f"{median(side, 'cpu', role):>8.1f}" for role in (*SHOWN, "total")]
+        cells += ["      "] + [f"{median(side, 'switches', role):>8.2f}" for role in SHOWN]
+        if calls:
+            cells += [f"{calls[side.name].get(role, 0):>8.2f}" for role in SHOWN]
+        print(f"{side.name:24}" + "".join(cells) + f"{median(side, 'foreign'):>8.2f}")
+    foreign = statistics.median(value for side in sides.values() for value in side.values("foreign"))
+    if foreign > 0.2:
+        print(f"Other processes used {foreign:.2f} processors (others): compare ratios only.")
 
 
-def _best(everybody, what, names):
-    """The peer that does best, and its figure; none if none is in the run."""
-    found = [(everybody[name].median(what), name) for name in names if name in everybody]
-    return (max if what == "big" else min)(found, default=None)
+def median(side, figure, role=None):
+    """Of all turns."""
+    return statistics.median(side.values(figure, role))
 
 
-def _recorded(everybody, figure, name):
-    if "nginx + nginx" not in everybody:
+def between(sides, ours, peer, role):
+    """The ratio of two sides, or None if one is not in the run."""
+    if ours not in sides or peer not in sides:
         return None
-    return figure * everybody["nginx + nginx"].median("total") / RECORDED_NGINX_NGINX, f"{name} (recorded)"
+    return ratio(sides[ours].values("cpu", role), sides[peer].values("cpu", role))
 
 
-LABELS = {"total": "total CPU", "middle": "router CPU", "app": "app CPU", "nginx": "nginx CPU", "big": "1 MiB, MB/s"}
+def pairs(mode, sides):
+    """One row for each pair."""
+    print(f"{mode:48}{'total':^22}{'nginx':^22}{'app':^22}")
+    rows = [(ours, peer) for ours, peers in PAIRS for peer in peers if ours in sides and peer in sides]
+    for ours, peer in rows:
+        cells = [between(sides, ours, peer, role) for role in ("total", "nginx", "app")]
+        print(f"  {ours:21} / {peer:22}" + "".join(f"{cell or '-'!s:>22}" for cell in cells))
 
 
-def compare(everybody, language, what, limit, other):
-    """One ratio against its limit."""
-    samples, label = everybody.get(f"ours, {language}"), f"{language:7}{LABELS[what]:12}"
-    if samples is None or other is None:
-        return f"not measured    {label}"
-    figure, name = other
-    ratio = samples.median(what) / figure
-    holds, sign = (ratio >= limit, ">=") if what == "big" else (ratio <= limit, "<=")
-    return (
-        f"{verdict(holds)}{label}{ratio:5.2f} x {name:25} target {sign} {limit:<4} "
-        f"({samples.median(what):,.1f} and {figure:,.1f})"
-    )
+def targets(results):
+    """One row for each target, with a verdict for each mode."""
+    print(f"\n{'Targets':72}" + "".join(f"{mode:38}" for mode in results))
+    for ours, role, limit, peer in TARGETS:
+        label = f"{ours.removeprefix('ours, '):20} {LABELS[role]:11} <= {limit:4} x {peer}"
+        print(f"  {label:70}" + "".join(cell(between(sides, ours, peer, role), limit) for sides in results.values()).rstrip())
 
 
-def unused_module(everybody, limit=1.1):
-    """What a static file costs with the module loaded, by what it costs without."""
-    if "static file" not in everybody:
-        return "not measured    static file"
-    without, loaded = (everybody[name].median("nginx") for name in ("static file", "static file, module"))
-    return (
-        f"{verdict(loaded <= limit * without)}static file, nginx {loaded / without:.2f} x without the module"
-        f"{'':7} target <= {limit} ({loaded:.1f} and {without:.1f})"
-    )
+def cell(found, limit, at_least=False):
+    """A ratio with its verdict."""
+    return f"{found!s:22}  {verdict(found, limit, at_least):14}" if found else f"{'not measured':38}"
 
 
-def router_memory(everybody, limit=8, growth=1):
-    """Idle memory of the router with three apps, and its growth under load."""
-    ours = [everybody[f"ours, {language}"] for language in LANGUAGES if f"ours, {language}" in everybody]
-    if not ours:
-        return "not measured    router memory"
-    idle, loaded = ours[0].idle_memory["router"], max(samples.memory["router"] for samples in ours)
-    holds = idle <= limit and loaded - idle <= growth
-    return (
-        f"{verdict(holds)}router memory      {idle:.1f} MiB idle, {loaded:.1f} after load"
-        f"{'':6} target <= {limit}, growth <= {growth}"
-    )
+def big_targets(big):
+    """Megabytes per second of responses of a mebibyte, beside the best peer of the language."""
+    print(f"\n{'1 MiB responses, all processors':34}{'MB/s':>8}")
+    for side in big.values():
+        print(f"  {side.name:32}{median(side, 'megabytes'):>8,.0f}")
+    for ours, peers in BIG:
+        present = [peer for peer in peers if peer in big]
+        if ours not in big or not present:
+            continue
+        best = max(present, key=lambda peer: median(big[peer], "megabytes"))
+        found = ratio(big[ours].values("megabytes"), big[best].values("megabytes"))
+        label = f"{ours.removeprefix('ours, '):20} MB/s        >= {BIG_LIMIT:4} x {best}"
+        print(f"  {label:70}" + cell(found, BIG_LIMIT, at_least=True).rstrip())
 
 
-def verdict(holds):
-    """Words that stand out."""
-    return "holds           " if holds else "DOES NOT HOLD   "
+def router_memory(idle, loaded):
+    """PSS of the router with all apps, idle and after the load."""
+    if idle is None:
+        return
+    holds = idle <= MEMORY_LIMIT and loaded - idle <= MEMORY_GROWTH
+    print(f"\nrouter memory {idle:.1f} MiB idle, {loaded:.1f} after load; target <= {MEMORY_LIMIT}, growth <= "
+          f"{MEMORY_GROWTH}: {'holds' if holds else 'DOES NOT HOLD'}")

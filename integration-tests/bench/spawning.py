@@ -15,9 +15,9 @@ import urllib.request
 from datetime import datetime
 from pathlib import Path
 
-from peers import daemon_of
-from processes import pss_mib
-from stage import RELEASE, Stage, free_port
+from measure.processes import pss_mib
+from measure.stage import Stage, free_port
+from servers.ours import daemon_of
 
 MOST = 4
 METHODS = ("direct", "smart")
@@ -120,8 +120,6 @@ def moment(text):
 
 def main():
     """One table."""
-    if not (RELEASE / "flying-passenger").exists():
-        sys.exit("the programs are missing: make build")
     print("| app | method | start of process 1, 2, 3, 4 (ms) | PSS of 1, 2, 3, 4 processes together (MiB) |")
     print("| --- | --- | --- | --- |")
     for make in (rails, django):

@@ -11,14 +11,17 @@ import signal
 import subprocess
 import sys
 
-from load import wrk
-from peers import back_nginx, everybody_ready, node, ours, relay
-from processes import is_router, is_traced, threads
-from stage import Stage
+from measure.load import Generator, run
+from measure.processes import is_traced, threads
+from measure.stage import Stage
+from servers.nginx import back_nginx, relay
+from servers.others import node
+from servers.ours import ours
+from servers.start import everybody_ready
 
-SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
 CONNECTIONS = (4, 16)
-PEERS = ((back_nginx,), (relay,), (ours, "ruby"), (ours, "python"), (ours, "node"), (node,))
+PEERS = ((back_nginx,), (relay,), (ours, "ruby"), (ours, "python"), (ours, "asgi"), (ours, "node"), (node,))
 # Never per request. The connections of the load itself are opened once.
 ONCE = ("connect", "accept", "accept4", "socket")
 MOST_PER_REQUEST = 0.01
@@ -26,19 +29,22 @@ MOST_PER_REQUEST = 0.01
 BUDGET = {"nginx": 5.6, "router": 5, "app": 3}
 
 
-def count(stage, url, pids, connections):
+def count(stage, port, pids, connections):
     """Calls by name, per request, in these processes under load."""
     output = stage.dir / "strace"
     command = ["strace", "-f", "-c", "-o", str(output)]
-    tracer = subprocess.Popen(
-        command + [f"--attach={pid}" for pid in pids], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        stage.eventually("strace to attach", lambda: all(map(is_traced, threads(pids))))
-        load = wrk(url, connections, SECONDS)
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
+    # Its connections are open, and have had a request each, before strace comes.
+    with Generator(port, connections=connections, seconds=SECONDS) as generator:
+        tracer = subprocess.Popen(
+            command + [f"--attach={pid}" for pid in pids], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        try:
+            stage.eventually("strace to attach", lambda: all(map(is_traced, threads(pids))))
+            generator.begin()
+            load = generator.result()
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait()
     if load.failed:
         stage.fail(f"{load.failed} requests failed")
     return {name: calls / load.requests for name, calls in parse(output.read_text())}
@@ -63,12 +69,10 @@ def show(peer, role, calls, has_budget):
 
 
 def roles_of(peer, nginx):
-    """PIDs by role; of ours, the router apart from the supervisor."""
-    roles = {"nginx": nginx[1:], **peer.roles()}
+    """PIDs by role; the worker of nginx without its master."""
+    roles = {**peer.roles(nginx), "nginx": nginx[1:]}
     if peer.is_ours:
-        middle = roles.pop("middle")
-        roles["router"] = [pid for pid in middle if is_router(pid)]
-        roles["supervisor"] = [pid for pid in middle if not is_router(pid)]
+        roles["router"] = roles.pop("middle")
     return {role: pids for role, pids in roles.items() if pids}
 
 
@@ -78,9 +82,9 @@ def measure(stage, peers, nginx, connections):
     print(f"{'':24}{'':12}{'all':>6} {'':5} of these", flush=True)
     wrong = []
     for peer in peers:
-        wrk(peer.url + "/", connections, 1)
+        run(peer.port, connections=connections)
         for role, pids in roles_of(peer, nginx).items():
-            calls = count(stage, peer.url + "/", pids, connections)
+            calls = count(stage, peer.port, pids, connections)
             found = show(peer, role, calls, peer.is_ours and connections >= 8)
             wrong += found if peer.is_ours else []
     return wrong

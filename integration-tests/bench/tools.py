@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 
-from load import parse
-from peers import daemon_of
-from stage import RELEASE, Stage, free_port
+from measure.load import parse
+from measure.stage import Stage, free_port
+from servers.ours import daemon_of
 
 CALLS = int(os.environ.get("BENCH_CALLS", "20"))
 # For longer than the daemon keeps what it has read of processes.
@@ -119,7 +119,7 @@ def server(stage, number, port):
 def call(stage, words):
     """Runs a tool, which must succeed; what it prints."""
     done = subprocess.run(
-        [RELEASE / words[0], *words[1:]], capture_output=True, text=True, check=False,
+        [stage.build.programs / words[0], *words[1:]], capture_output=True, text=True, check=False,
         env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(stage.registry)},
     )
     if done.returncode:
@@ -153,7 +153,7 @@ def begin_load(stage, port):
 def end_load(load):
     """What wrk met."""
     load.send_signal(2)
-    return parse(load.communicate()[0], 0)
+    return parse(load.communicate()[0])
 
 
 def measure(stage, words):
@@ -192,8 +192,6 @@ def print_table(idle, busy):
 
 def main():
     """One table, and whether the target holds."""
-    if not (RELEASE / "flying-passenger").exists():
-        sys.exit("the programs are missing: make build")
     for program in ("wrk", "gcc"):
         if not shutil.which(program):
             sys.exit(f"{program} is missing: apt: {program}")

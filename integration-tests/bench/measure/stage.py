@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -12,9 +13,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-RELEASE = Path(os.environ.get("FLYING_PASSENGER_BIN_DIR") or ROOT / "target/release").resolve()
-MODULE = Path(os.environ.get("PASSENGER_MODULE") or RELEASE / "libngx_http_passenger_module.so").resolve()
+from measure.build import this_build
+
+# Descriptors: thousands of connections pass through nginx and the router.
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
 
 CONF = """
@@ -22,9 +24,10 @@ daemon off;
 {user}
 {load_module}
 worker_processes 1;
+worker_rlimit_nofile {files};
 pid {dir}/nginx.pid;
 error_log {dir}/nginx.log warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 20000; }}
 http {{
     access_log off;
     keepalive_requests 100000000;
@@ -38,18 +41,19 @@ http {{
 
 
 class Stage:
-    """Use it in a `with` statement. The binaries and loaders are those of a checkout, by default of this one."""
+    """Use it in a `with` statement."""
 
-    def __init__(self, checkout=None):
-        self.release = checkout / "target/release" if checkout else RELEASE
-        self.module = checkout / "target/release/libngx_http_passenger_module.so" if checkout else MODULE
-        self.loaders = (checkout or ROOT) / "daemon/loaders"
+    def __init__(self, build=None):
+        self.build = build or this_build()
+        if not self.build.daemon.exists():
+            sys.exit(f"{self.build.daemon} is missing: make build")
 
     def __enter__(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
         self.dir = Path(tempfile.mkdtemp(prefix="fp-bench.", dir="/tmp"))
         # The apps run as another user when this is run as root.
         self.dir.chmod(0o755)
-        shutil.copytree(Path(__file__).parent / "apps", self.dir / "apps")
+        shutil.copytree(Path(__file__).parents[1] / "apps", self.dir / "apps")
         subprocess.run(["chmod", "-R", "a+rX", self.dir / "apps"], check=True)
         self.children = []
         # What peers share: the nginx behind nginx, and the daemon.
@@ -84,8 +88,8 @@ class Stage:
         here.mkdir()
         # The worker can connect to the sockets of peers of any user.
         user = "user root;" if os.getuid() == 0 else ""
-        load_module = f"load_module {self.module};" if module and self.module.exists() else ""
-        (here / "nginx.conf").write_text(CONF.format(user=user, load_module=load_module, dir=here, servers=servers))
+        load_module = f"load_module {self.build.module};" if module and self.build.module.exists() else ""
+        (here / "nginx.conf").write_text(CONF.format(files=FILES, user=user, load_module=load_module, dir=here, servers=servers))
         return self.start([NGINX, "-p", here, "-e", here / "nginx.log", "-c", here / "nginx.conf"])
 
     def fail(self, what):
@@ -95,23 +99,38 @@ class Stage:
                 print(f"{log.name}: {line}", file=sys.stderr)
         sys.exit(f"FAILED: {what}")
 
-    def eventually(self, what, condition):
-        """Waits for a condition."""
-        until = time.monotonic() + 30
+    def eventually(self, what, condition, seconds=30, pause=0.05):
+        """Waits for a condition, which is checked after each pause."""
+        until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until or any(child.poll() is not None for child in self.children):
                 self.fail(f"waited for {what}")
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def processes_in_status(self, root):
         """How many processes of an app serve, as passenger-status says."""
+        return self.serving(lambda group: group["app_root"] == str(root))
+
+    def serving(self, wanted=lambda group: True):
+        """The same of all groups that are wanted."""
+        processes = [process for group in self.groups() if wanted(group) for process in group["processes"]]
+        return sum(process["state"] == "serving" for process in processes)
+
+    def groups(self):
+        """The daemon's groups as passenger-status reports them."""
         done = subprocess.run(
-            [self.release / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
+            [self.build.programs / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
             env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(self.registry)},
         )
-        groups = json.loads(done.stdout)["groups"] if done.returncode == 0 else []
-        processes = [process for group in groups if group["app_root"] == str(root) for process in group["processes"]]
-        return sum(process["state"] == "serving" for process in processes)
+        return json.loads(done.stdout)["groups"] if done.returncode == 0 else []
+
+    def native_support(self):
+        """Which apps use native support in their loader, as text; nothing with a build that has none."""
+        answers = {
+            Path(group["app_root"]).name: process["native_support"]
+            for group in self.groups() for process in group["processes"] if process.get("native_support")
+        }
+        return ", ".join(f"{app} {answer}" for app, answer in sorted(answers.items()))
 
     def wait_for_socket(self, path):
         """Waits until a process listens on a unix socket."""

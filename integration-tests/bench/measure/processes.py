@@ -1,6 +1,8 @@
-"""What processes cost, read from /proc: processor time, memory, children."""
+"""What processes cost, read from /proc: processor time, context switches, memory, children."""
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -31,15 +33,36 @@ def is_router(pid):
     return b"router" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2]
 
 
-def cpu_seconds(pids):
-    """User and system time of these processes, all threads, since they began."""
-    return sum(int(ticks) for pid in pids for ticks in _stat(pid)[11:13]) / TICK
+@dataclass(frozen=True)
+class Usage:
+    """Processor time and context switches, voluntary and not."""
+
+    nanoseconds: int
+    switches: int
+
+    def __sub__(self, before):
+        return Usage(self.nanoseconds - before.nanoseconds, self.switches - before.switches)
 
 
-def cpu_nanoseconds(pids):
-    """Processor time of these processes, all threads, from the scheduler: precise enough for short runs."""
-    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+def usage(pids):
+    """Of these processes, all threads; the time is the scheduler's, which is precise enough for short runs."""
+    nanoseconds = switches = 0
+    for task in _tasks(pids):
+        try:
+            nanoseconds += int((task / "schedstat").read_text().split()[0])
+            status = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        switches += sum(map(int, re.findall(r"ctxt_switches:\t(\d+)", status)))
+    return Usage(nanoseconds, switches)
+
+
+def _tasks(pids):
+    for pid in pids:
+        try:
+            yield from Path(f"/proc/{pid}/task").iterdir()
+        except FileNotFoundError:
+            continue
 
 
 def pss_mib(pids):
@@ -57,9 +80,15 @@ def machine_busy_seconds():
     return sum(map(int, (user, nice, system, irq, softirq))) / TICK
 
 
+def own_children_seconds(pid):
+    """Processor time of this process and of its load generator, which belong to the measurement."""
+    own = os.times()
+    return own.user + own.system + usage([pid]).nanoseconds / 1e9
+
+
 def threads(pids):
     """Thread IDs of these processes."""
-    return [int(task) for pid in pids for task in os.listdir(f"/proc/{pid}/task")]
+    return [int(task.name) for task in _tasks(pids)]
 
 
 def is_traced(thread):

@@ -1,0 +1,1 @@
+"""What the commands of this directory share: the stage, load, processes, ratios."""

@@ -1,0 +1,1 @@
+"""How each compared server is started."""
