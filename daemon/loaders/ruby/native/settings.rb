@@ -9,6 +9,7 @@ require_relative '../flying_passenger/native_key'
 config = RbConfig::CONFIG
 include_dirs = config.values_at('rubyarchhdrdir', 'rubyhdrdir')
 flags = include_dirs.map { |dir| "-I#{dir}" } + %w[-std=gnu99 -O2 -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE]
+puts("refused=#{RUBY_ENGINE} is not supported, only Ruby itself is") unless RUBY_ENGINE == 'ruby'
 puts("key=#{FlyingPassenger::NATIVE_KEY}")
 puts("header=#{File.join(config['rubyhdrdir'], 'ruby.h')}")
 puts("header=#{File.join(config['rubyarchhdrdir'], 'ruby/config.h')}")
