@@ -72,7 +72,7 @@ fn ruby_uses_what_was_built_for_its_interpreter() {
 fn without_a_fitting_object_the_status_has_the_reason() {
     let test_dir = TestDir::new();
     let object = object(&test_dir.path("native"));
-    let setup = started(test_dir, "");
+    let setup = started(test_dir, "passenger_spawn_method direct;");
     let reason_after = |change: &dyn Fn()| {
         change();
         let root = setup.app.dir().display().to_string();
@@ -81,30 +81,38 @@ fn without_a_fitting_object_the_status_has_the_reason() {
         shown(&setup).unwrap()
     };
     setup.app_pid();
+    assert_eq!(shown(&setup).as_deref(), Some("yes"));
     let good = fs::read(&object).unwrap();
     let replace = |contents: &[u8]| {
-        // The process that runs has the earlier file mapped.
-        fs::remove_file(&object).unwrap();
-        fs::write(&object, contents).unwrap();
-        fs::set_permissions(&object, Permissions::from_mode(0o644)).unwrap();
+        // In one step: the process that runs has the earlier file mapped.
+        let new = setup.test_dir.path("new");
+        fs::write(&new, contents).unwrap();
+        fs::set_permissions(&new, Permissions::from_mode(0o644)).unwrap();
+        fs::rename(&new, &object).unwrap();
     };
 
     let cut = reason_after(&|| replace(&good[..good.len() / 2]));
-    assert!(cut.starts_with(&format!("no cannot load {}", object.display())), "{cut}");
+    assert_eq!(
+        cut,
+        format!("no: refused: {} is incomplete or not an object: build it again", object.display())
+    );
     let text = reason_after(&|| replace(b"not an object"));
-    assert!(text.starts_with(&format!("no cannot load {}", object.display())), "{text}");
+    assert_eq!(text, cut);
+    let strange = fs::read("/usr/lib/x86_64-linux-gnu/libz.so.1").unwrap();
+    let strange = reason_after(&|| replace(&strange));
+    assert!(strange.starts_with(&format!("no: cannot load {}", object.display())), "{strange}");
     assert_eq!(reason_after(&|| replace(&good)), "yes");
 
     let open = reason_after(&|| fs::set_permissions(&object, Permissions::from_mode(0o666)).unwrap());
-    assert_eq!(open, format!("no other users can write to {}: chmod go-w it", object.display()));
+    assert_eq!(open, format!("no: other users can write to {}: chmod go-w it", object.display()));
     replace(&good);
     let others = reason_after(&|| chown(&object, Some(12345), None).unwrap());
-    assert_eq!(others, format!("no {} belongs to another user than root", object.display()));
+    assert_eq!(others, format!("no: refused: {} belongs to another user than root", object.display()));
     let link = reason_after(&|| {
         fs::remove_file(&object).unwrap();
         symlink("/usr/lib/os-release", &object).unwrap();
     });
-    assert_eq!(link, format!("no {} is not a regular file", object.display()));
+    assert_eq!(link, format!("no: refused: {} is not a regular file", object.display()));
 
     let other = object.parent().unwrap().with_file_name("ruby-ruby-9.9.9-p1-x86_64-linux");
     let key = object.parent().unwrap().file_name().unwrap().to_str().unwrap();
@@ -112,7 +120,7 @@ fn without_a_fitting_object_the_status_has_the_reason() {
     // The directory still has a link in place of an object.
     assert!(missing.ends_with("is not a regular file"), "{missing}");
     let missing = reason_after(&|| fs::remove_file(other.join("flying_passenger_native.so")).unwrap());
-    assert_eq!(missing, format!("no not built for {key}"));
+    assert_eq!(missing, format!("no: not built for {key}"));
 }
 
 #[test]
@@ -121,14 +129,14 @@ fn native_support_can_be_switched_off() {
     object(&test_dir.path("native"));
     let setup = started(test_dir, "passenger_native_support off;");
     setup.app_pid();
-    assert_eq!(shown(&setup).as_deref(), Some("no passenger_native_support is off"));
+    assert_eq!(shown(&setup).as_deref(), Some("no: passenger_native_support is off"));
 }
 
 #[test]
 fn an_object_that_is_built_later_serves_the_next_process() {
     let setup = started(TestDir::new(), "");
     setup.app_pid();
-    let why = "no not built: run \"passenger-config build-native-support\"";
+    let why = "no: not built: run \"passenger-config build-native-support\"";
     assert_eq!(shown(&setup).as_deref(), Some(why));
     object(&setup.test_dir.path("native"));
     setup.app.touch_restart_txt();
@@ -164,7 +172,7 @@ fn errors_of_the_build_name_what_is_missing() {
     ] {
         let output = build(&dir, &["--ruby", &path(name)]);
         let text = printed(&output);
-        assert!(text.contains(&format!("no native support for {}: {why}", path(name))), "{name}: {text}");
+        assert!(text.contains(&format!("no: native support for {}: {why}", path(name))), "{name}: {text}");
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert_eq!(build(&dir, &["--ruby", &path(name), "--if-possible"]).status.code(), Some(0), "{name}");
     }

@@ -101,7 +101,7 @@ pub struct ProcessRecord {
     pub max_concurrent: Option<u32>,
     /// The revision of its code, if the app's directory contains one.
     pub revision: Option<String>,
-    /// Whether its loader uses native support: `yes`, or `no` and the reason; `None` for other apps.
+    /// Whether its loader uses native support: `yes`, or `no: ` and the reason; `None` for other apps.
     #[serde(default)]
     pub native: Option<String>,
     /// The parts of its environment at the start that may be shown, for the report of a failed start. Empty for a

@@ -85,7 +85,7 @@ pub(super) struct ProcessView {
     pub(super) user: String,
     /// The revision of its code, when the app's directory contains one.
     pub(super) code_revision: Option<String>,
-    /// Whether its loader uses native support: `yes`, or `no` and the reason; `null` for other apps.
+    /// Whether its loader uses native support: `yes`, or `no: ` and the reason; `null` for other apps.
     pub(super) native_support: Option<String>,
     pub(super) sessions: usize,
     /// Maximum number of concurrent requests; `null` for no limit.

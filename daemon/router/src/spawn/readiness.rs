@@ -215,7 +215,7 @@ impl Start<'_> {
                 text.drain(..LOADING.len());
                 self.trace.reaches(Step::Load);
             }
-            native = native.or_else(|| take_line(&mut text, NATIVE, MAX_NATIVE));
+            native = native.or_else(|| take_native(&mut text));
             if let Some(max_concurrent) = read_ready(&text) {
                 if probe.is_required() {
                     self.await_answer(probe).await?;
@@ -261,6 +261,14 @@ impl Start<'_> {
 fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     let word = take_line(text, REVISION, MAX_REVISION)?;
     word.bytes().all(|byte| byte.is_ascii_graphic()).then_some(word)
+}
+
+/// Removes `native yes` or `native no REASON`, a whole line, and returns it as `yes` or `no: REASON`.
+fn take_native(text: &mut Vec<u8>) -> Option<String> {
+    match take_line(text, NATIVE, MAX_NATIVE)?.as_str() {
+        "yes" => Some("yes".to_owned()),
+        other => other.strip_prefix("no ").map(|reason| format!("no: {reason}")),
+    }
 }
 
 /// Removes a whole line with this prefix and returns the rest of it, if it is short and printable.
@@ -327,6 +335,22 @@ mod tests {
         for line in ["revision two words\n", "revision \u{1b}[0m\n", "revision", "revision 9d0b"] {
             assert_eq!(take_revision(&mut line.as_bytes().to_vec()), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn native_support_is_used_or_has_a_reason() {
+        for (line, expected) in [
+            ("native yes\n", Some("yes")),
+            ("native no not built\n", Some("no: not built")),
+            ("native maybe\n", None),
+            ("native no \u{1b}[0m\n", None),
+            ("native yes", None),
+        ] {
+            assert_eq!(take_native(&mut line.as_bytes().to_vec()).as_deref(), expected, "{line:?}");
+        }
+        let long = format!("native no {}\nready\n", "x".repeat(MAX_NATIVE));
+        let mut text = long.into_bytes();
+        assert_eq!((take_native(&mut text), text.as_slice()), (None, &b"ready\n"[..]));
     }
 
     #[test]

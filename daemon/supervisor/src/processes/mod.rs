@@ -274,7 +274,7 @@ impl Processes {
             process.record.max_concurrent = max_concurrent;
             // It is displayed, and a router may send anything.
             process.record.revision = revision.filter(|revision| revision.len() <= MAX_REVISION);
-            process.record.native = native.filter(|native| native.len() <= MAX_NATIVE);
+            process.record.native = native.filter(|native| native.len() <= MAX_NATIVE + 1);
         }
     }
 

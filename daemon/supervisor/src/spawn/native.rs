@@ -4,8 +4,8 @@
 //! directory on its path must belong to root or to the daemon's user, and be writable by no other.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -27,6 +27,8 @@ pub(super) fn offer(native_dir: &Path, spec: &SpawnSpec) -> Option<OsString> {
     let objects = language.objects(native_dir);
     Some(match check(native_dir, &objects, nix::unistd::geteuid()) {
         Ok(()) => objects.into(),
+        // A value that begins with a slash is a directory.
+        Err(why) if why.starts_with('/') => format!("refused: {why}").into(),
         Err(why) => why.into(),
     })
 }
@@ -73,7 +75,31 @@ fn check_interpreter(dir: &Path, euid: Uid) -> Result<(), String> {
     if !meta.is_file() {
         return Err(format!("{} is not a regular file", object.display()));
     }
-    check_owner(&object, &meta, euid)
+    check_owner(&object, &meta, euid)?;
+    // The dynamic linker crashes on a file that has been cut off.
+    match is_complete(&object, meta.len()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{} is incomplete or not an object: build it again", object.display())),
+        Err(why) => Err(format!("cannot read {}: {why}", object.display())),
+    }
+}
+
+/// Whether the file is an object of ELF that reaches to the end of its table of sections, which is at the end.
+fn is_complete(object: &Path, length: u64) -> io::Result<bool> {
+    let mut header = [0; 64];
+    let read = File::open(object)?.read(&mut header)?;
+    if read < header.len() || !header.starts_with(b"\x7fELF") {
+        return Ok(false);
+    }
+    // Of 64 bits, little endian; others are left to the linker.
+    if header[4..6] != [2, 1] {
+        return Ok(true);
+    }
+    let number = |at: usize, size: usize| {
+        header[at..at + size].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    };
+    let sections = number(58, 2) * number(60, 2);
+    Ok(number(40, 8).checked_add(sections).is_some_and(|end| end <= length))
 }
 
 fn check_dir(dir: &Path, meta: &Metadata, euid: Uid) -> Result<(), String> {
@@ -111,7 +137,7 @@ mod tests {
             let dir = std::env::temp_dir().join(format!("fp-native.{}.{name}", std::process::id()));
             let native = Self(dir);
             fs::create_dir_all(native.object().parent().unwrap()).unwrap();
-            fs::write(native.object(), "object").unwrap();
+            fs::copy(std::env::current_exe().unwrap(), native.object()).unwrap();
             for path in native.object().ancestors().take(4) {
                 let mode = if path.is_dir() { 0o755 } else { 0o644 };
                 fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -164,9 +190,23 @@ mod tests {
         fs::remove_file(&object).unwrap();
         assert!(native.offer().starts_with('/'), "a directory without an object is harmless");
         symlink("/etc/passwd", &object).unwrap();
-        assert_eq!(native.offer(), format!("{} is not a regular file", object.display()));
+        assert_eq!(native.offer(), format!("refused: {} is not a regular file", object.display()));
         fs::remove_dir_all(native.0.join(common::native::RUBY.hash)).unwrap();
         assert_eq!(native.offer(), "not built: run \"passenger-config build-native-support\"");
+    }
+
+    #[test]
+    fn an_object_that_is_cut_off_is_refused() {
+        let native = Objects::new("cut");
+        let length = fs::metadata(native.object()).unwrap().len();
+        let why =
+            format!("refused: {} is incomplete or not an object: build it again", native.object().display());
+        for length in [length - 1, length / 2, 64, 63, 1, 0] {
+            File::options().write(true).open(native.object()).unwrap().set_len(length).unwrap();
+            assert_eq!(native.offer(), why, "{length}");
+        }
+        fs::write(native.object(), [0; 4096]).unwrap();
+        assert_eq!(native.offer(), why);
     }
 
     #[test]
@@ -176,7 +216,7 @@ mod tests {
             return;
         }
         std::os::unix::fs::chown(native.object(), Some(12345), None).unwrap();
-        let why = format!("{} belongs to another user than root", native.object().display());
+        let why = format!("refused: {} belongs to another user than root", native.object().display());
         assert_eq!(native.offer(), why);
     }
 }
