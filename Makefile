@@ -26,6 +26,7 @@ build: ## programs, manual and module, for the installed nginx or NGINX=/path/to
 	$(CARGO) build --release -p flying-passenger -p flying-passenger-generate
 	$(RELEASE)/flying-passenger-generate $(RELEASE)
 	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
+	$(RELEASE)/passenger-config build-native-support --if-possible
 
 test: build ## every test, with totals at the end; T=name runs those whose names contain it
 	@build/test.sh $(T)
@@ -123,6 +124,7 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -m 644 $(RELEASE)/lib$(MODULE) $(DESTDIR)$(PREFIX)/lib/nginx/modules/$(MODULE)
 	cd daemon/loaders && find ruby python nodejs -type f ! -name '*.pyc' -exec \
 		install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/flying-passenger/loaders/{} \;
+	[ -n "$(DESTDIR)" ] || $(PREFIX)/bin/passenger-config build-native-support --if-possible
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man8 $(COMPLETIONS))
 	install -m 644 $(RELEASE)/man/man8/* $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(RELEASE)/completions/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions/

@@ -58,6 +58,7 @@ step python3 -X pycache_prefix=target/tmp/pycache -m py_compile "${python[@]}"
 step build/python.sh
 step python3 integration-tests/bench/test_measure.py
 step build/lines.py --check
+step build/native.sh
 mapfile -t ruby < <(git ls-files 'daemon/loaders/ruby/*.rb')
 step parse_ruby "${ruby[@]}"
 if [ "$failed" = 0 ]; then echo "all checks passed"; fi

@@ -48,6 +48,7 @@ daemon() {
     # Both have the same tools, at the same paths.
     control "$package" "$release" "$(libc "$work/$package"/usr/*bin/*), libgcc-s1, adduser, init-system-helpers (>= 1.54)" <<'EOF'
 Recommends: libnginx-mod-http-flying-passenger
+Suggests: gcc, ruby-dev, python3-dev
 Conflicts: passenger, passenger-enterprise
 Replaces: passenger, passenger-enterprise
 Description: application server behind nginx that outlives nginx's restarts

@@ -97,6 +97,8 @@ settings! {
         preload_bundler: bool = flag(false).state_flag("preload-bundler", None);
         /// Pass PATH_INFO to WSGI apps %-encoded
         wsgi_encoded_path: bool = flag(false);
+        /// Use native support in Ruby and Python apps, where it is built
+        native_support: bool = flag(true);
         /// Maximum number of open files of a process; 0 for the limit that the daemon was started with [default: 0]
         app_file_descriptor_ulimit: Option<u64> = number(0).flag("app-file-descriptor-ulimit", "N");
         /// Memory limit of the control group of a process, in MiB; 0 for no limit

@@ -5,5 +5,7 @@ pub mod config;
 pub mod instance;
 pub mod link;
 pub mod log;
+pub mod native;
+mod native_hash;
 pub mod secrets;
 pub mod sys;

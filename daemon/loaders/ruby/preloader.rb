@@ -18,12 +18,16 @@ module FlyingPassenger
 end
 
 require_relative 'flying_passenger/server'
+require_relative 'flying_passenger/native'
 require_relative 'flying_passenger/reactor'
 require_relative 'flying_passenger/fork_server'
 require_relative 'flying_passenger/before_forking'
 require_relative 'flying_passenger/databases'
 
 module FlyingPassenger
+  # Why native support is not used, or nil.
+  NATIVE = Native.load(SETTINGS.native)
+
   # The preloader's life, and then that of each process forked from it.
   module Preloader
     CONTROL_FD = 3
@@ -50,7 +54,7 @@ module FlyingPassenger
       $PROGRAM_NAME = "Passenger RubyApp: #{SETTINGS.group}"
       report = Report.new(handed.report)
       report.failures { start }
-      Server.new(handed.listener, OWNER, app, SETTINGS.threads).run(report)
+      Server.new(handed.listener, OWNER, app, SETTINGS.threads, NATIVE).run(report)
       PhusionPassenger.call_event(:stopping_worker_process)
       Reactor.stop
     end

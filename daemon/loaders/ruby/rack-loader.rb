@@ -17,16 +17,19 @@ module FlyingPassenger
 end
 
 require_relative 'flying_passenger/server'
+require_relative 'flying_passenger/native'
 require_relative 'flying_passenger/reactor'
 
 module FlyingPassenger
   LISTEN_FD = 3
+  # Why native support is not used, or nil.
+  NATIVE = Native.load(SETTINGS.native)
 
   def self.main
     $stdout.sync = $stderr.sync = true
     $PROGRAM_NAME = "Passenger RubyApp: #{SETTINGS.group}"
     app = REPORT.failures { load_application }
-    Server.new(LISTEN_FD, OWNER, app, SETTINGS.threads).run(REPORT)
+    Server.new(LISTEN_FD, OWNER, app, SETTINGS.threads, NATIVE).run(REPORT)
     PhusionPassenger.call_event(:stopping_worker_process)
     Reactor.stop
   end

@@ -52,8 +52,8 @@ impl Supervisor {
             Order::Fork { ticket, preloader, within_ms, handover_data } => {
                 self.check_before_fork(ticket, ForkOrder::new(preloader, within_ms, handover_data));
             }
-            Order::MarkReady { process, max_concurrent, revision } => {
-                self.processes.mark_ready(process, max_concurrent, revision);
+            Order::MarkReady { process, max_concurrent, revision, native } => {
+                self.processes.mark_ready(process, max_concurrent, revision, native);
             }
             Order::Admit(process) => self.admit_router(process),
             // The notice that it has ended is on its way if it is not in the table.

@@ -6,6 +6,7 @@ mod about;
 mod api_call;
 mod app_mode;
 mod ask_process;
+mod build_native_support;
 mod chosen_apps;
 mod client;
 pub mod command_lines;

@@ -9,6 +9,7 @@ use super::about::{About, Fact};
 use super::api_call::ApiCall;
 use super::app_mode::{self, MaintenanceApp};
 use super::ask_process::AskProcess;
+use super::build_native_support::BuildNativeSupport;
 use super::chosen_apps::ChosenApps;
 use super::detach_process::DetachProcess;
 use super::doctor::Doctor;
@@ -71,6 +72,8 @@ enum Command {
     About(About),
     /// Diagnoses why an app does not start or respond, by starting it with a private daemon
     Doctor(Box<Doctor>),
+    /// Builds native support of Ruby's and Python's loaders for the interpreters of this machine
+    BuildNativeSupport(BuildNativeSupport),
     /// Checks whether all installed parts fit together, and describes how to fix problems
     ValidateInstall(ValidateInstall),
 }
@@ -93,6 +96,7 @@ impl Command {
     fn run(&self) -> Outcome {
         match self {
             Self::About(about) => return about.run(),
+            Self::BuildNativeSupport(build) => return build.run(),
             Self::Doctor(doctor) => return doctor.run(),
             Self::Exec(exec) => return exec.run(),
             Self::ValidateInstall(validate) => return validate.run(),

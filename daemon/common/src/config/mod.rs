@@ -41,8 +41,8 @@ pub use file_values::Given;
 pub use hooks::{Hook, Hooks};
 pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
 use own_settings::OwnValues;
-pub use places::loaders;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
+pub use places::{loaders, native_support};
 pub use shared::DaemonOption;
 use shared::Values;
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
@@ -106,6 +106,8 @@ pub struct Options {
     pub hooks: Hooks,
     /// The loaders' directory.
     pub loaders: PathBuf,
+    /// The directory of native support for the loaders.
+    pub native_support: PathBuf,
     /// The directory below which root reads environment files of apps.
     pub env_dir: PathBuf,
     /// The source of the options, for a reload.
@@ -203,6 +205,7 @@ impl Options {
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
+            ("native_support_dir", self.native_support == other.native_support),
             ("env_dir", self.env_dir == other.env_dir),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
@@ -251,6 +254,7 @@ impl Options {
             hooks: hooks::hooks(arguments, file, errors),
             env_dir: own.path("env_dir").unwrap_or(Path::new(ENV_DIR)).to_path_buf(),
             loaders: errors.keep(places::loaders(own.path("loaders_dir"))),
+            native_support: errors.keep(places::native_support(own.path("native_support_dir"))),
             shared,
             source,
         }

@@ -137,6 +137,13 @@ pub(super) const OWN_SETTINGS: &[Setting] = &[
         "Directory of the loaders for Ruby, Python and Node.js [default: found relative to this program]",
     )
     .flag("loaders-dir", "DIR"),
+    own(
+        optional(Directory),
+        "native_support_dir",
+        "Directory of the native support that passenger-config build-native-support has built [default: found relative \
+         to this program]",
+    )
+    .flag("native-support-dir", "DIR"),
 ];
 
 const fn own(setting: Setting, name: &'static str, help: &'static str) -> Setting {

@@ -65,6 +65,28 @@ fn loader_candidates(program: &Path) -> Vec<PathBuf> {
     installed.into_iter().chain(source).collect()
 }
 
+/// Returns the directory of native support for the loaders: the given one, or that of this program. It may not exist.
+///
+/// # Errors
+///
+/// That the path of this program is not known.
+pub fn native_support(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    if let Some(given) = given {
+        return Ok(given.to_path_buf());
+    }
+    let program = std::env::current_exe().map_err(|why| ConfigError::new("--native-support-dir", why))?;
+    let is_source = |dir: &Path| dir.join("daemon/loaders").is_dir();
+    Ok(match program.ancestors().nth(3).filter(|source| is_source(source)) {
+        Some(source) => source.join("target/release/native"),
+        None => installed_native_support(&program),
+    })
+}
+
+/// Returns `<prefix>/lib/…` for `<prefix>/sbin/flying-passenger`.
+fn installed_native_support(program: &Path) -> PathBuf {
+    program.ancestors().nth(2).unwrap_or(Path::new("/usr")).join("lib/flying-passenger/native")
+}
+
 /// Returns the absolute path of a file to be created, whose directory must exist.
 pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(option, why))?;
@@ -83,6 +105,13 @@ mod tests {
         let of = |program: &str| loader_candidates(Path::new(program));
         assert_eq!(of("/usr/sbin/flying-passenger")[0], Path::new("/usr/share/flying-passenger/loaders"));
         assert_eq!(of("/src/fp/target/release/flying-passenger")[1], Path::new("/src/fp/daemon/loaders"));
+    }
+
+    #[test]
+    fn native_support_belongs_to_the_prefix_of_the_program() {
+        let of = |program: &str| installed_native_support(Path::new(program));
+        assert_eq!(of("/usr/sbin/flying-passenger"), Path::new("/usr/lib/flying-passenger/native"));
+        assert_eq!(of("/opt/fp/bin/passenger-config"), Path::new("/opt/fp/lib/flying-passenger/native"));
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub struct ProcessRecord {
     pub max_concurrent: Option<u32>,
     /// The revision of its code, if the app's directory contains one.
     pub revision: Option<String>,
+    /// Whether its loader uses native support: `yes`, or `no: ` and the reason; `None` for other apps.
+    #[serde(default)]
+    pub native: Option<String>,
     /// The parts of its environment at the start that may be shown, for the report of a failed start. Empty for a
     /// forked process, and after the notice to the router.
     pub environment: BTreeMap<String, String>,
@@ -242,6 +245,8 @@ pub enum Order {
         max_concurrent: Option<u32>,
         /// [`ProcessRecord::revision`], likewise.
         revision: Option<String>,
+        /// [`ProcessRecord::native`], likewise.
+        native: Option<String>,
     },
     /// Let the router connect to the socket that the process has opened itself, if there is one.
     Admit(ProcessId),

@@ -27,6 +27,9 @@ pub const MAX_MESSAGE: usize = 160 * 1024;
 /// Maximum length in bytes of the name of a revision of an app's code.
 pub const MAX_REVISION: usize = 64;
 
+/// Maximum length in bytes of what a process reports of native support.
+pub const MAX_NATIVE: usize = 1000;
+
 /// Maximum length in bytes of the line about the interpreter of a process.
 pub const MAX_PROGRAM: usize = 600;
 

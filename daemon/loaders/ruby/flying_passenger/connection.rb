@@ -46,6 +46,14 @@ module FlyingPassenger
       [block, kind, length]
     end
 
+    # Whether nothing has been received that is not handled yet.
+    def empty? = @buffer.empty?
+
+    # What was received by other means, while nothing else was.
+    def put_back(data)
+      @buffer = data
+    end
+
     # At least one and at most `length` bytes.
     def read_some(length)
       raise Lost, 'end of file inside a request' if @buffer.empty? && !fill

@@ -13,6 +13,9 @@ module FlyingPassenger
       end
     end
 
+    # Characters of the reason why native support is not used.
+    REASON_LENGTH = 200
+
     def initialize(descriptor)
       @pipe = IO.for_fd(descriptor, 'w')
       @pipe.close_on_exec = true
@@ -21,6 +24,11 @@ module FlyingPassenger
     # The app is about to be loaded: everything before went well.
     def loading
       @pipe.write("loading\n")
+    end
+
+    # Whether native support is used; `reason` why not, or nil.
+    def native(reason)
+      @pipe.write(reason ? "native no #{first_line(reason)[0, REASON_LENGTH]}\n" : "native yes\n")
     end
 
     # Requests may be sent, so many at a time.

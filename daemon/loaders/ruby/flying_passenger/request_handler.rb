@@ -30,8 +30,11 @@ module FlyingPassenger
     def initialize(connection, app, multithread)
       @connection = connection
       @app = app
-      @rack_env = multithread ? RACK_ENV_OF_THREADS : RACK_ENV
+      @multithread = multithread
+      @rack_env = (multithread ? RACK_ENV_OF_THREADS : RACK_ENV).merge(callables).freeze
       @hijacked = false
+      # Of the request that is being handled.
+      @env = @response = nil
     end
 
     # Until the connection ends or the app takes it.
@@ -49,14 +52,15 @@ module FlyingPassenger
 
     # False when the connection has ended.
     def serve_one
-      UNDER_WAY.delete(self)
+      UNDER_WAY.delete(self) if @multithread
+      @env = nil
       block, kind, length = @connection.read_request
       return false if block.nil?
 
-      UNDER_WAY[self] = true
+      UNDER_WAY[self] = true if @multithread
       return work_out_of_band if kind == OUT_OF_BAND
 
-      env = environment(block)
+      @env = env = environment(block)
       env['rack.input'] = input = input_of(kind, length)
       answer(env, input)
       return false if @hijacked
@@ -83,8 +87,6 @@ module FlyingPassenger
       # Rack 3: it must equal the other.
       env['HTTP_VERSION'] = env['SERVER_PROTOCOL']
       env['rack.url_scheme'] = 'https' if HTTPS.include?(env['HTTPS'])
-      env['rack.hijack'] = -> { hijack(env) }
-      env['rack.early_hints'] = ->(headers) { Response.early_hints(@connection, headers) }
       env['rack.response_finished'] = []
       env['rack.after_reply'] = []
       env
@@ -98,18 +100,27 @@ module FlyingPassenger
       end
     end
 
-    def hijack(env)
+    # Made once for each connection: an environment is made for each request.
+    def callables
+      {
+        'rack.hijack' => -> { hijack },
+        'rack.early_hints' => ->(headers) { Response.early_hints(@connection, headers) }
+      }
+    end
+
+    def hijack
+      raise IOError, 'rack.hijack was called after the response' if @env.nil?
+
       @hijacked = true
-      env['rack.hijack_io'] = @connection.hijack
+      @env['rack.hijack_io'] = @connection.hijack
     end
 
     def answer(env, input)
-      response = error = nil
+      error = @response = nil
       status, headers, body = @app.call(env)
       return close(body) if @hijacked
 
-      response = new_response(env, status, headers, body)
-      response.send(body, input)
+      respond(env, input, status, headers, body)
     rescue Connection::Lost => e
       error = e
       raise
@@ -117,24 +128,27 @@ module FlyingPassenger
       raise if e.is_a?(SystemExit) || e.is_a?(SignalException) || e.is_a?(NoMemoryError)
 
       error = e
-      failed(e, response)
+      failed(e)
     ensure
-      @hijacked ||= response&.hijacked?
+      @hijacked ||= @response&.hijacked?
       finished(env, status, headers, error)
     end
 
     # A body is closed even if its head cannot be sent.
-    def new_response(env, status, headers, body)
-      Response.new(@connection, env['REQUEST_METHOD'], status, headers)
-    rescue StandardError
-      close(body)
-      raise
+    def respond(env, input, status, headers, body)
+      begin
+        @response = Response.new(@connection, env['REQUEST_METHOD'], status, headers)
+      rescue StandardError
+        close(body)
+        raise
+      end
+      @response.send(body, input)
     end
 
     # Logs the full error and sends a summary to the daemon; the connection can be used again.
-    def failed(error, response)
+    def failed(error)
       warn("#{error.full_message(highlight: false, order: :top)}")
-      return if @hijacked || response&.complete?
+      return if @hijacked || @response&.complete?
 
       text = "#{error.class}: #{error.message}".b.byteslice(0, 4096)
       @connection.write(@connection.frame(Connection::ERROR, Connection::FLAG_END, text.bytesize), text)
@@ -150,7 +164,7 @@ module FlyingPassenger
     # A failure is the log's alone.
     def each_callback(env, name, order)
       callbacks = env[name]
-      return unless callbacks.is_a?(Array)
+      return unless callbacks.is_a?(Array) && !callbacks.empty?
 
       callbacks.public_send(order) do |callback|
         yield callback

@@ -10,17 +10,20 @@ module FlyingPassenger
     # Seconds between two attempts to take a connection without a descriptor left.
     PAUSE = 0.05
 
-    # `owner` ends when the daemon wants the process to end.
-    def initialize(descriptor, owner, app, threads)
+    # `owner` ends when the daemon wants the process to end. `no_native` is why native support is not used, or nil.
+    def initialize(descriptor, owner, app, threads, no_native)
       @listener = UNIXServer.for_fd(descriptor)
       @listener.close_on_exec = true
       @owner = owner
       @app = app
       @threads = threads
+      @no_native = no_native
+      @handler = no_native ? RequestHandler : NativeRequestHandler
       install_signal_handlers
     end
 
     def run(report)
+      report.native(@no_native)
       report.ready(@threads)
       return serve if @threads == 1
 
@@ -42,7 +45,7 @@ module FlyingPassenger
       PhusionPassenger.call_event(:starting_request_handler_thread)
       while (socket = accept)
         connection = greet(socket)
-        RequestHandler.new(connection, @app, @threads > 1).serve if connection
+        @handler.new(connection, @app, @threads > 1).serve if connection
       end
     end
 

@@ -88,6 +88,8 @@ pub(super) struct ProcessView {
     pub(super) user: String,
     /// The revision of its code, when the app's directory contains one.
     pub(super) code_revision: Option<String>,
+    /// Whether its loader uses native support: `yes`, or `no: ` and the reason; `null` for other apps.
+    pub(super) native_support: Option<String>,
     pub(super) sessions: usize,
     /// Maximum number of concurrent requests; `null` for no limit.
     pub(super) concurrency: Option<usize>,
@@ -262,6 +264,7 @@ fn process_view(process: &Process, generation: u64, worker: &Worker, usages: &Us
         outdated: process.generation < generation,
         user: worker.record.user.name.clone(),
         code_revision: worker.record.revision.clone(),
+        native_support: worker.record.native.clone(),
         sessions: process.sessions,
         concurrency: match process.concurrency {
             Concurrency::Unlimited => None,

@@ -74,6 +74,9 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
         render_process(out, process);
         if verbose {
             line(out, format_args!("    URL     : {}", process.url));
+            if let Some(native) = &process.native_support {
+                line(out, format_args!("    Native  : {native}"));
+            }
         }
         if group.deployment == "rolling" && process.outdated && process.state == "serving" {
             line(out, format_args!("    Rolling restarting..."));
@@ -147,6 +150,7 @@ mod tests {
             outdated: false,
             user: "www".into(),
             code_revision: None,
+            native_support: None,
             sessions: 1,
             concurrency: Some(1),
             processed: 42,

@@ -87,6 +87,9 @@ fn write_process(out: &mut Elements, process: &ProcessView) {
     if let Some(revision) = &process.code_revision {
         out.value("code_revision", revision);
     }
+    if let Some(native) = &process.native_support {
+        out.value("native_support", native);
+    }
     out.value("life_status", if process.state == "stopping" { "SHUTDOWN_TRIGGERED" } else { "ALIVE" });
     out.value("enabled", if leaving { "DISABLING" } else { "ENABLED" });
     out.value("has_metrics", "true");

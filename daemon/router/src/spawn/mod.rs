@@ -235,6 +235,7 @@ impl Spawner {
     /// Passes requests to a process that is ready.
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Arc<Route>, ready: Ready) {
         let (process, pid, max_concurrent) = (record.process, record.pid, ready.max_concurrent);
+        let native = ready.native;
         // A forked process has the code of its preloader.
         let revision = ready.revision.or_else(|| self.preloaders.revision_of(route.group));
         if let Address::Tcp(port) = record.address {
@@ -242,9 +243,16 @@ impl Spawner {
         }
         let name = route.name.clone();
         self.processes.borrow_mut().insert(slot, Lifecycle::Serving { name, pid });
-        self.supervisor.send(&Order::MarkReady { process, max_concurrent, revision: revision.clone() });
+        let (of_code, of_native) = (revision.clone(), native.clone());
+        self.supervisor.send(&Order::MarkReady {
+            process,
+            max_concurrent,
+            revision: of_code,
+            native: of_native,
+        });
         let concurrency = route.settings.concurrency(route.kind, max_concurrent);
-        let record = ProcessRecord { max_concurrent, revision, environment: BTreeMap::new(), ..record };
+        let record =
+            ProcessRecord { max_concurrent, revision, native, environment: BTreeMap::new(), ..record };
         let worker = Arc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);
         self.dispatcher.ready(worker, concurrency);
@@ -380,6 +388,7 @@ mod tests {
             started_ms: 0,
             max_concurrent: None,
             revision: None,
+            native: None,
             environment: BTreeMap::new(),
             handover_data: Vec::new(),
         }

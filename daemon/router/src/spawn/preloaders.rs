@@ -154,7 +154,7 @@ impl Preloaders {
         let result = start.finish(pipes).await;
         self.loading.borrow_mut().remove(&process);
         let revision = result?.revision;
-        supervisor.send(&Order::MarkReady { process, max_concurrent: None, revision: None });
+        supervisor.send(&Order::MarkReady { process, max_concurrent: None, revision: None, native: None });
         self.end_of(route.group);
         let preloader = Preloader { process, pid, app: route.name.clone(), key, revision, uses: 0 };
         self.ready.0.lock().insert(route.group, preloader);

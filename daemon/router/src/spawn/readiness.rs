@@ -19,7 +19,7 @@ use super::probe::ReadinessProbe;
 use crate::app::route::Route;
 use crate::report::{NO_PIPES, SpawnFailure, StartupTrace, Step};
 use crate::supervisor_link::Supervisor;
-use common::link::{Address, MAX_PROGRAM, MAX_REVISION, Order, ProcessRecord, StopHow};
+use common::link::{Address, MAX_NATIVE, MAX_PROGRAM, MAX_REVISION, Order, ProcessRecord, StopHow};
 
 /// Maximum size of a process's report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
@@ -27,6 +27,8 @@ const MAX_REPORT: usize = 128 * 1024;
 const PROGRAM: &[u8] = b"with ";
 /// Prefix of the line that contains the revision of the code.
 const REVISION: &[u8] = b"revision ";
+/// Prefix of the line about native support.
+const NATIVE: &[u8] = b"native ";
 /// First line of a loader's report.
 const LOADING: &[u8] = b"loading\n";
 
@@ -40,6 +42,8 @@ pub(super) struct Ready {
     pub(super) max_concurrent: Option<u32>,
     /// The revision of its code, if its directory has one.
     pub(super) revision: Option<String>,
+    /// What it reports of native support.
+    pub(super) native: Option<String>,
 }
 
 /// Why a process did not become ready.
@@ -200,7 +204,7 @@ impl Start<'_> {
         let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
             return Err(failed("its report pipe cannot be read"));
         };
-        let (mut text, mut revision) = (Vec::new(), None);
+        let (mut text, mut revision, mut native) = (Vec::new(), None, None);
         loop {
             let came = pipe.read_buf(&mut text).await.unwrap_or(0);
             if let Some(program) = take_line(&mut text, PROGRAM, MAX_PROGRAM) {
@@ -211,11 +215,12 @@ impl Start<'_> {
                 text.drain(..LOADING.len());
                 self.trace.reaches(Step::Load);
             }
+            native = native.or_else(|| take_native(&mut text));
             if let Some(max_concurrent) = read_ready(&text) {
                 if probe.is_required() {
                     self.await_answer(probe).await?;
                 }
-                return Ok(Ready { max_concurrent, revision });
+                return Ok(Ready { max_concurrent, revision, native });
             }
             if came == 0 || text.len() > MAX_REPORT {
                 break;
@@ -226,7 +231,7 @@ impl Start<'_> {
             // The pipe has ended without a report: the command runs.
             None if self.runs_own_program() => {
                 self.await_answer(probe).await?;
-                Ok(Ready { max_concurrent: None, revision })
+                Ok(Ready { max_concurrent: None, revision, native })
             }
             // A process that has ended reports how; one that closed the pipe and still runs has no reason to report.
             None => Err(failed("")),
@@ -256,6 +261,14 @@ impl Start<'_> {
 fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     let word = take_line(text, REVISION, MAX_REVISION)?;
     word.bytes().all(|byte| byte.is_ascii_graphic()).then_some(word)
+}
+
+/// Removes `native yes` or `native no REASON`, a whole line, and returns it as `yes` or `no: REASON`.
+fn take_native(text: &mut Vec<u8>) -> Option<String> {
+    match take_line(text, NATIVE, MAX_NATIVE)?.as_str() {
+        "yes" => Some("yes".to_owned()),
+        other => other.strip_prefix("no ").map(|reason| format!("no: {reason}")),
+    }
 }
 
 /// Removes a whole line with this prefix and returns the rest of it, if it is short and printable.
@@ -322,6 +335,22 @@ mod tests {
         for line in ["revision two words\n", "revision \u{1b}[0m\n", "revision", "revision 9d0b"] {
             assert_eq!(take_revision(&mut line.as_bytes().to_vec()), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn native_support_is_used_or_has_a_reason() {
+        for (line, expected) in [
+            ("native yes\n", Some("yes")),
+            ("native no not built\n", Some("no: not built")),
+            ("native maybe\n", None),
+            ("native no \u{1b}[0m\n", None),
+            ("native yes", None),
+        ] {
+            assert_eq!(take_native(&mut line.as_bytes().to_vec()).as_deref(), expected, "{line:?}");
+        }
+        let long = format!("native no {}\nready\n", "x".repeat(MAX_NATIVE));
+        let mut text = long.into_bytes();
+        assert_eq!((take_native(&mut text), text.as_slice()), (None, &b"ready\n"[..]));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroups::Cgroup;
 use super::router::outstanding::Outstanding;
 use super::spawn::{Control, Launched, Term};
-use common::link::{Address, MAX_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
+use common::link::{Address, MAX_NATIVE, MAX_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
 use memory::Measurements;
@@ -267,12 +267,14 @@ impl Processes {
         process: ProcessId,
         max_concurrent: Option<u32>,
         revision: Option<String>,
+        native: Option<String>,
     ) {
         if let Some(process) = self.get_mut(process).filter(|process| process.stage == Stage::Starting) {
             process.stage = Stage::Ready;
             process.record.max_concurrent = max_concurrent;
             // It is displayed, and a router may send anything.
             process.record.revision = revision.filter(|revision| revision.len() <= MAX_REVISION);
+            process.record.native = native.filter(|native| native.len() <= MAX_NATIVE + 1);
         }
     }
 

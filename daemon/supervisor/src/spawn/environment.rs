@@ -45,6 +45,8 @@ pub(super) struct Reported<'a> {
     pub(super) port: Option<u16>,
     /// The path at which it opens a socket itself.
     pub(super) socket: Option<&'a Path>,
+    /// What its loader learns of native support.
+    pub(super) native: Option<&'a OsStr>,
     /// Whether its listening socket is the first descriptor after standard error, as with systemd.
     pub(super) has_listener: bool,
 }
@@ -180,6 +182,9 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, reported: Reported<'_>) {
     if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {
         set("FLYING_PASSENGER_THREADS", spec.threads.to_string().into());
     }
+    if let Some(native) = reported.native {
+        set("FLYING_PASSENGER_NATIVE", native.into());
+    }
     if spec.kind == AppKind::Ruby && spec.settings.preload_bundler {
         set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
     }
@@ -213,6 +218,7 @@ mod tests {
         startup_file: None,
         port: None,
         socket: None,
+        native: None,
         has_listener: false,
     };
 

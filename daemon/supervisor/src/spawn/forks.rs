@@ -100,6 +100,7 @@ impl Fork {
             started_ms: common::sys::clock::steady_ms(),
             max_concurrent: None,
             revision: None,
+            native: None,
             environment: BTreeMap::new(),
             handover_data: self.handover_data,
         };

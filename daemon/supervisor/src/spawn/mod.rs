@@ -16,6 +16,7 @@ mod error;
 mod forks;
 mod login_shell;
 mod masked;
+mod native;
 mod one_off;
 mod policy;
 mod ports;
@@ -90,6 +91,7 @@ pub(super) struct Launcher {
     pub(super) wanted_users: Option<UserOptions>,
     pub(super) policy: Policy,
     pub(super) loaders: PathBuf,
+    pub(super) native_support: PathBuf,
     /// The directory in which root may read environment files for apps.
     pub(super) env_dir: PathBuf,
     pub(super) environment: Environment,
@@ -134,6 +136,7 @@ impl Launcher {
         let (command, term) = command::of(spec, &self.loaders)?;
         let ResolvedApp { startup_file, run_as, env_file, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
+        let native = native::offer(&self.native_support, spec);
         let (listener, control) = self.open_listener(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
@@ -143,6 +146,7 @@ impl Launcher {
                 startup_file: startup_file.as_deref(),
                 port: listener.port(),
                 socket: listener.own_socket(),
+                native: native.as_deref(),
                 has_listener: matches!(listener, AppListener::Listener(..)),
             },
         );
@@ -166,6 +170,7 @@ impl Launcher {
             started_ms: common::sys::clock::steady_ms(),
             max_concurrent: None,
             revision: None,
+            native: None,
             environment: masked::masked(&environment, &env_file),
             handover_data: spec.handover_data.clone(),
         };

@@ -95,6 +95,7 @@ impl Starts {
                 wanted_users: None,
                 policy: policy(options),
                 loaders: options.loaders.clone(),
+                native_support: options.native_support.clone(),
                 env_dir: options.env_dir.clone(),
                 environment: inherited(std::env::vars_os(), options.pass_env.as_deref()),
                 originals,

@@ -44,7 +44,12 @@ fn app(daemon: &Daemon, kind: AppKind, text: &str) -> SpawnSpec {
 fn preloader(daemon: &mut Daemon, spec: SpawnSpec) -> ProcessRecord {
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "loading\nready\n");
-    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: record.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
     record
 }
 
@@ -137,7 +142,12 @@ fn only_a_ready_preloader_forks() {
     let (early, _) = daemon.spawn_reported(spec.clone());
     assert_eq!(daemon.try_fork(early.process, LONG).unwrap_err(), "its preloader is not ready");
     let (ordinary, _) = daemon.spawn_reported(SpawnSpec { preloader: false, ..spec.clone() });
-    daemon.order(Order::MarkReady { process: ordinary.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: ordinary.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
     assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is not a preloader");
     let node = SpawnSpec { kind: AppKind::Node, ..spec };
     assert_eq!(daemon.try_spawn(node).unwrap_err(), "apps of type \"nodejs\" cannot be preloaded");
@@ -177,7 +187,12 @@ fn a_preloader_ends_with_its_router() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let preloader = ruby(&mut daemon, RUBY);
     let record = fork(&mut daemon, &preloader);
-    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: record.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
     daemon.ask(&Ask::Exit(1));
     until_gone(preloader.pid);
     daemon.connect();

@@ -73,7 +73,12 @@ fn preloader(daemon: &mut Daemon, act: &str) -> ProcessRecord {
     let spec = SpawnSpec { interpreter: "python3".into(), preloader: true, ..spec(AppKind::Ruby, &root) };
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "ready\n");
-    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: record.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
     record
 }
 

@@ -22,7 +22,12 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn ready(daemon: &mut Daemon, record: &ProcessRecord) {
-    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: record.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
 }
 
 fn generation(daemon: &mut Daemon) -> u32 {
@@ -66,7 +71,12 @@ fn the_next_router_adopts_what_serves() {
     let other = daemon.spawn(spec);
     assert_eq!(generation(&mut daemon), 0);
     ready(&mut daemon, &one);
-    daemon.order(Order::MarkReady { process: other.process, max_concurrent: Some(7), revision: None });
+    daemon.order(Order::MarkReady {
+        process: other.process,
+        max_concurrent: Some(7),
+        revision: None,
+        native: None,
+    });
     let other = ProcessRecord { max_concurrent: Some(7), ..other };
     settle(&mut daemon);
 
@@ -120,7 +130,7 @@ fn a_message_that_is_none_is_refused() {
 fn orders_for_nobody_change_nothing() {
     let mut daemon = Daemon::start();
     for process in [0, 1, 4711, u64::MAX].map(ProcessId) {
-        daemon.order(Order::MarkReady { process, max_concurrent: None, revision: None });
+        daemon.order(Order::MarkReady { process, max_concurrent: None, revision: None, native: None });
         daemon.stop(process, StopHow::Kill);
         daemon.stop(process, StopHow::Gracefully);
     }

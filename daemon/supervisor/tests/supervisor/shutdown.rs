@@ -75,7 +75,12 @@ fn what_does_not_end_is_killed_and_named() {
     let root = daemon.app("app");
     let record = daemon.spawn(generic(&root, "trap '' TERM; echo up; while :; do sleep 1; done"));
     assert_eq!(daemon.output(record.process), "up");
-    daemon.order(Order::MarkReady { process: record.process, max_concurrent: None, revision: None });
+    daemon.order(Order::MarkReady {
+        process: record.process,
+        max_concurrent: None,
+        revision: None,
+        native: None,
+    });
     daemon.signal(Signal::SIGTERM);
     until_stopped(&mut daemon);
     daemon.ask(&Ask::Exit(0));

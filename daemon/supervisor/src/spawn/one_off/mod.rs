@@ -126,6 +126,7 @@ impl OneOff<'_> {
         let mut changes = environment::changes(
             self.spec,
             Reported {
+                native: None,
                 account: run_as.account.as_ref(),
                 env_file: &resolved.env_file,
                 ..Reported::default()
