@@ -11,6 +11,7 @@ import sys
 from typing import Any, Dict, Set
 
 from .. import owner
+from ..native import Native
 from ..report import STDERR_FD, Report, log_exception
 from .http import ClientGone, HttpExchange
 from .lifespan import Lifespan
@@ -25,11 +26,12 @@ ANY_NUMBER = 0
 class AsgiServer:
     """Serves an ASGI app."""
 
-    def __init__(self, descriptor: int, app: Any) -> None:
+    def __init__(self, descriptor: int, app: Any, native: Native) -> None:
         os.set_inheritable(descriptor, False)
         self._listener = socket.socket(fileno=descriptor)
         self._listener.setblocking(False)
         self._app = app
+        self._native = native
         self._sessions: Set[Session] = set()
         self._tasks: Set[asyncio.Task[None]] = set()
         self._sockets: Set[WebSocketExchange] = set()
