@@ -26,9 +26,10 @@ class ClientGone(OSError):
 class HttpExchange:
     """A request, until its answer is complete."""
 
-    def __init__(self, session: Session, method: str) -> None:
+    def __init__(self, session: Session, scope: Dict[str, Any]) -> None:
+        self.scope = scope
         self._session = session
-        self._to_head_request = method == "HEAD"
+        self._to_head_request = scope["method"] == "HEAD"
         self._body: Deque[bytes] = collections.deque()
         self._held = 0
         self._body_complete = False
@@ -90,7 +91,8 @@ class HttpExchange:
         elif kind == "http.response.body":
             self._require_start(kind)
             self._send_body(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
-            await self._session.drain()
+            if self._session.is_full:
+                await self._session.drain()
         elif kind == "http.response.pathsend":
             self._require_start(kind)
             await self._send_file(message["path"])
