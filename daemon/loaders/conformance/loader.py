@@ -51,6 +51,7 @@ class Loader:
         os.close(owner_read)
         os.close(report_write)
         listener.close()
+        self.native = None
         self.report = self.after_loading(self._read_report())
 
     def first_socket(self, listener):
@@ -62,9 +63,21 @@ class Loader:
         while select.select([self.report_read], [], [], PATIENCE)[0]:
             data = os.read(self.report_read, 65536)
             if not data:
-                return text.decode()
+                return self.without_native(text.decode())
             text += data
         raise AssertionError(f"no report within {PATIENCE} s; stderr: {self.log()}")
+
+    def without_native(self, report):
+        """The report without the line on native support, which `native` keeps: `yes`, or `no` and the reason."""
+        lines = report.splitlines(keepends=True)
+        for at, line in enumerate(lines):
+            if line.startswith("error "):
+                break
+            if line.startswith("native "):
+                self.native = line.split(maxsplit=1)[1].rstrip("\n")
+                del lines[at]
+                break
+        return "".join(lines)
 
     def after_loading(self, report):
         """The report of a program begins with the word that its app is being loaded."""

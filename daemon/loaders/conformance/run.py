@@ -1,9 +1,11 @@
 """One list of cases for every loader: `python3 daemon/loaders/conformance/run.py` prints totals and fails if one did.
 Arguments are parts of names, such as `test_bodies` or `Rack2`: only the cases that have one of them are run.
+`--native pure` tests the loaders alone, `--native native` with native support, `--native both` both where it is built.
 
 Ruby is run with Debian's Rack and, where it can be fetched, with Rack 3; warnings are on everywhere.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import unittest
 from pathlib import Path
 
 import apps
+import native
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
 from node_cases import NodeListen
 from node_life_cases import NodeLife
@@ -30,10 +33,14 @@ class Cases:
     env = {}
     process = Loader
     ready = "ready\n"
+    # With native support: what the loader has to report of it.
+    native = None
 
     def start(self, source, files=None):
         loader = self.process(self.command, self.startup_file, source, self.env, files)
         self.addCleanup(loader.close)
+        if self.native and loader.report == self.ready:
+            self.assertEqual(loader.native, self.native)
         return loader
 
     def app(self):
@@ -622,7 +629,11 @@ def named(case, names):
 
 def main():
     """Runs everything; the last line is the total."""
-    names = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--native", choices=["pure", "native", "both"], default="both")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    names = arguments.names
     adopt_orphans()
     suites = [Rack2, LintedRack2, RackThreads, Wsgi, WsgiThreads, WsgiValidated, Asgi, AsgiChecked, WebSockets]
     suites += [PreloadedRack, PreloadedWsgi, PreloadedAsgi, NodeListen, NodeLife]
@@ -630,6 +641,7 @@ def main():
     if rack3 is not None:
         Rack3.env = LintedRack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
         suites[1:1] = [Rack3, LintedRack3]
+    suites = native.variants(suites, arguments.native)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)

@@ -77,8 +77,10 @@ def masked(opcode, data, final=True, flags=0, mask=b"\x11\x22\x33\x44"):
 class WebSockets(unittest.TestCase):
     """One process for each case."""
 
+    command, env = COMMAND, {}
+
     def setUp(self):
-        self.loader = Loader(COMMAND, "passenger_wsgi.py", APP, {})
+        self.loader = Loader(COMMAND, "passenger_wsgi.py", APP, self.env)
         self.addCleanup(self.loader.close)
         self.assertEqual(self.loader.report, "ready 0\n", self.loader.log())
 
