@@ -15,8 +15,18 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, before_forking, environment, events, fork_server, interface, interpreter
-    from flying_passenger import native, report, title
+    from flying_passenger import (
+        application,
+        before_forking,
+        environment,
+        events,
+        fork_server,
+        interface,
+        interpreter,
+        native,
+        report,
+        title,
+    )
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)

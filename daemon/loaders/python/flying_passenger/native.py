@@ -9,11 +9,12 @@ import os
 import select
 import socket
 import sys
-from typing import Any, Optional
+from typing import Any
 
 VARIABLE = "FLYING_PASSENGER_NATIVE"
 MODULE = "flying_passenger_native"
-MAX_REASON = 300
+# Characters of a reason in the report.
+MAX_REASON = 180
 
 # As they were before the app was loaded.
 _POLL, _SOCKET = select.poll, socket.socket
@@ -21,8 +22,7 @@ _POLL, _SOCKET = select.poll, socket.socket
 
 def interpreter_key() -> str:
     """The directory of what was built for this interpreter: the objects of another release are never loaded."""
-    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    abi = suffix[1 : -len(".so")] if suffix.endswith(".so") else suffix.strip(".")
+    abi = importlib.machinery.EXTENSION_SUFFIXES[0].split(".")[1]
     return f"python-{sys.implementation.name}-{sys.version.split()[0]}-{abi}"
 
 
@@ -30,17 +30,16 @@ class Native:
     """What was found at the start of the process."""
 
     def __init__(self) -> None:
-        # The daemon has looked at the directory; without the variable nothing was built, or it is not wanted.
-        self._directory = os.environ.pop(VARIABLE, None)
+        # A directory, or the reason why the daemon offers none.
+        offered = os.environ.pop(VARIABLE, "the daemon offers none")
         self.module: Any = None
-        self._reason = ""
-        if self._directory is None:
+        self._reason = offered
+        if not offered.startswith("/"):
             return
         try:
-            self.module = _load(self._directory)
-        except Exception as error:  # pylint: disable=broad-except
-            # The app does not depend on it: no failure of the native support may keep it from its start.
-            self._reason = f"{type(error).__name__}: {error}"
+            self.module = _load(offered)
+        except Unavailable as unavailable:
+            self._reason = str(unavailable)
 
     def usable(self, patchable: bool = False) -> Any:
         """The module, unless the app has replaced what it would do; None for the Python methods."""
@@ -49,28 +48,32 @@ class Native:
             self._reason = "the app has replaced functions of the standard library, as gevent and eventlet do"
         return self.module
 
-    def report(self) -> Optional[str]:
-        """What is in use, for the daemon; None if nothing was built."""
-        if self._directory is None:
-            return None
-        if self.module is not None:
-            return "yes"
-        return "no " + " ".join(self._reason.split())[:MAX_REASON]
+    def report(self) -> str:
+        """What is in use, for the daemon."""
+        return "yes" if self.module is not None else "no " + " ".join(self._reason.split())[:MAX_REASON]
+
+
+class Unavailable(Exception):
+    """The native support cannot be used; the text is the reason."""
 
 
 def _load(directory: str) -> Any:
     if sys.implementation.name != "cpython":
-        raise ImportError(f"there is none for {sys.implementation.name}")
+        raise Unavailable(f"there is none for {sys.implementation.name}")
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        raise ImportError("there is none for interpreters without a global interpreter lock")
+        raise Unavailable("there is none for interpreters without a global interpreter lock")
     path = os.path.join(directory, interpreter_key(), MODULE + ".so")
     if not os.path.exists(path):
-        raise ImportError(f"it was not built for {interpreter_key()}")
-    loader = importlib.machinery.ExtensionFileLoader(MODULE, path)
-    spec = importlib.util.spec_from_file_location(MODULE, path, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+        raise Unavailable(f"not built for {interpreter_key()}")
+    try:
+        loader = importlib.machinery.ExtensionFileLoader(MODULE, path)
+        spec = importlib.util.spec_from_file_location(MODULE, path, loader=loader)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+    except Exception as error:  # pylint: disable=broad-except
+        # The app does not depend on it: no failure of the native support may keep it from its start.
+        raise Unavailable(f"cannot load {path}: {error}") from error
     return module
 
 

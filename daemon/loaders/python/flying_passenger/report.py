@@ -49,10 +49,9 @@ class Report:
         """Reports that everything before loading the app succeeded."""
         self._write("loading\n")
 
-    def native(self, text: Optional[str]) -> None:
+    def native(self, text: str) -> None:
         """Reports whether the native support is in use, or why it is not."""
-        if text is not None:
-            self._write(f"native {text}\n")
+        self._write(f"native {text}\n")
 
     def ready(self, at_once: Optional[int] = None) -> None:
         """Reports that the process accepts `at_once` concurrent requests: 0 for any number, None for one."""

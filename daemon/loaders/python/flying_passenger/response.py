@@ -19,6 +19,10 @@ SMALL = 16 * 1024
 BODILESS = ("204", "304")
 
 
+# A variable, so that mypy does not take it for the list of attributes.
+NO_SLOTS: Tuple[str, ...] = ()
+
+
 class InvalidResponse(Exception):
     """The app's answer cannot be sent."""
 
@@ -28,7 +32,7 @@ class BaseResponse:
     are Python's, or those of the native support.
     """
 
-    __slots__ = ()
+    __slots__ = NO_SLOTS
 
     _connection: Connection
     _status: Optional[str]
@@ -231,8 +235,16 @@ class Response(BaseResponse):
     """A response as Python keeps it."""
 
     __slots__ = (
-        "_connection", "_status", "_headers", "_head_sent", "_has_length", "_left", "complete", "hijacked", "_bodiless",
+        "_bodiless",
+        "_connection",
+        "_has_length",
+        "_head_sent",
+        "_headers",
+        "_left",
+        "_status",
         "_to_head_request",
+        "complete",
+        "hijacked",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, method: str) -> None:
