@@ -9,20 +9,7 @@
 
 #include <string.h>
 
-/* A request with more variables gets no shape. */
-#define MAX_VARIABLES 96
 #define SHAPES 16
-/* A longer value is not kept. */
-#define MAX_KEPT 128
-/* A value that has changed so often is not kept. */
-#define MAX_CHANGES 8
-
-typedef struct {
-    const char *name;
-    const char *value;
-    Py_ssize_t name_length;
-    Py_ssize_t value_length;
-} Span;
 
 typedef struct {
     PyObject *name;
@@ -59,9 +46,6 @@ static const char *const KNOWN[] = {
     "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_REQUESTED_WITH",
     "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START",
 };
-
-/* Values that are never kept, as they are secrets. */
-static const char *const SECRET[] = {"HTTP_COOKIE", "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION"};
 
 int environ_ready(void)
 {
@@ -127,38 +111,11 @@ int environments_traverse(Environments *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* Where names and values are; -1 if there are more than fit. A name without a value is left out, as zip() leaves it out. */
-static Py_ssize_t split(const char *block, Py_ssize_t length, Span *spans)
-{
-    const char *at = block, *end = block + length;
-    Py_ssize_t count = 0;
-    while (at < end) {
-        const char *name_end = memchr(at, 0, (size_t)(end - at));
-        if (name_end == NULL)
-            return count;
-        if (count == MAX_VARIABLES)
-            return -1;
-        const char *value = name_end + 1;
-        const char *value_end = value < end ? memchr(value, 0, (size_t)(end - value)) : NULL;
-        if (value_end == NULL)
-            value_end = end;
-        spans[count++] = (Span){at, value, name_end - at, value_end - value};
-        at = value_end + 1;
-    }
-    return count;
-}
-
 static uint64_t hash_names(const Span *spans, Py_ssize_t count)
 {
     uint64_t hash = (uint64_t)count;
-    for (Py_ssize_t at = 0; at < count; at++) {
-        uint64_t first = 0, last = 0;
-        size_t length = (size_t)spans[at].name_length, some = length < 8 ? length : 8;
-        memcpy(&first, spans[at].name, some);
-        memcpy(&last, spans[at].name + length - some, some);
-        hash = (hash ^ first ^ (last << 1) ^ length) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 29;
-    }
+    for (Py_ssize_t at = 0; at < count; at++)
+        hash = (hash ^ block_hash(spans[at].name, spans[at].name_length)) * UINT64_C(0x9E3779B97F4A7C15);
     return hash;
 }
 
@@ -223,14 +180,6 @@ failed:
     return NULL;
 }
 
-static int is_secret(PyObject *name)
-{
-    for (size_t at = 0; at < sizeof SECRET / sizeof *SECRET; at++)
-        if (PyUnicode_CompareWithASCIIString(name, SECRET[at]) == 0)
-            return 1;
-    return 0;
-}
-
 /* Makes a shape of the environment, which was built from these variables. */
 static int shape_make(Shape *shape, PyObject *template, PyObject *environ, const Span *spans, Py_ssize_t count)
 {
@@ -256,7 +205,7 @@ static int shape_make(Shape *shape, PyObject *template, PyObject *environ, const
             taken = equals(slots[before].name, spans[at].name, spans[at].name_length);
         if (taken || PyDict_SetItem(copy, slot->name, Py_None) < 0)
             goto failed;
-        if (is_secret(slot->name))
+        if (block_is_secret(spans[at].name, spans[at].name_length))
             slot->changes = MAX_CHANGES;
     }
     return 0;
@@ -306,7 +255,7 @@ static PyObject *from_shape(Shape *shape, const Span *spans)
 static PyObject *variables(Environments *self, const char *block, Py_ssize_t length)
 {
     Span spans[MAX_VARIABLES];
-    Py_ssize_t count = split(block, length, spans);
+    Py_ssize_t count = block_split(block, length, spans);
     if (count < 0)
         return build(self->template, block, length);
     uint64_t hash = hash_names(spans, count);

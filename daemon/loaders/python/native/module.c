@@ -34,23 +34,26 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+static int add(PyObject *module, const char *name, PyTypeObject *type)
+{
+    Py_INCREF(type);
+    return PyModule_AddObject(module, name, (PyObject *)type);
+}
+
 PyMODINIT_FUNC PyInit_flying_passenger_native(void)
 {
 #ifdef Py_GIL_DISABLED
     PyErr_SetString(PyExc_ImportError, "the native support needs an interpreter with a global interpreter lock");
     return NULL;
 #endif
-    if (environ_ready() < 0 || response_ready() < 0 || connection_ready() < 0)
+    if (environ_ready() < 0 || response_ready() < 0 || connection_ready() < 0 || scope_ready() < 0 || session_ready() < 0
+        || exchange_ready() < 0)
         return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL)
         return NULL;
-    Py_INCREF(&ConnectionType);
-    Py_INCREF(&ResponseType);
-    if (PyModule_AddObject(module, "Connection", (PyObject *)&ConnectionType) < 0
-        || PyModule_AddObject(module, "Response", (PyObject *)&ResponseType) < 0) {
-        Py_DECREF(module);
-        return NULL;
-    }
+    if (add(module, "Connection", &ConnectionType) < 0 || add(module, "Response", &ResponseType) < 0
+        || add(module, "Session", &SessionType) < 0 || add(module, "Exchange", &ExchangeType) < 0)
+        Py_CLEAR(module);
     return module;
 }

@@ -63,8 +63,59 @@ typedef struct {
     char to_head_request;
 } Response;
 
+/* ASGI: what scopes of one connection share. */
+typedef struct Scopes Scopes;
+
+typedef struct {
+    PyObject_HEAD
+    /* The attributes of the Python class `Session` that both sides use. */
+    PyObject *host;
+    PyObject *buffer;
+    PyObject *taker;
+    PyObject *raw;
+    char body_complete;
+    char answered;
+    char advancing;
+    char paused;
+    char lost;
+    /* Nothing waits to be sent before what is written now. */
+    char direct;
+    int descriptor;
+    char *scratch;
+    Scopes *scopes;
+    PyTypeObject *exchange_type;
+} Session;
+
+typedef struct {
+    PyObject_HEAD
+    /* The attributes of the Python class `BaseExchange`. */
+    PyObject *scope;
+    PyObject *session;
+    PyObject *body;
+    PyObject *news;
+    PyObject *headers;
+    Py_ssize_t held;
+    int status;
+    char to_head_request;
+    char body_complete;
+    char body_told;
+    char gone;
+    char begun;
+    char complete;
+} Exchange;
+
+/* Where the name and the value of a variable are in a block. */
+typedef struct {
+    const char *name;
+    const char *value;
+    Py_ssize_t name_length;
+    Py_ssize_t value_length;
+} Span;
+
 extern PyTypeObject ConnectionType;
 extern PyTypeObject ResponseType;
+extern PyTypeObject SessionType;
+extern PyTypeObject ExchangeType;
 
 /* What the Python side hands over, once. */
 typedef struct {
@@ -96,6 +147,18 @@ static inline void store_frame(char *to, size_t length, int kind, int flags)
     to[6] = to[7] = 0;
 }
 
+/* block.c */
+/* A request with more variables is left to slower functions. */
+#define MAX_VARIABLES 96
+/* A longer value is not kept for later requests, nor one that has changed so often. */
+#define MAX_KEPT 128
+#define MAX_CHANGES 8
+/* Where names and values are; -1 if there are more than fit. A name without a value is left out, as zip() leaves it out. */
+Py_ssize_t block_split(const char *block, Py_ssize_t length, Span spans[MAX_VARIABLES]);
+uint64_t block_hash(const char *name, Py_ssize_t length);
+/* The value is one that is never kept. */
+int block_is_secret(const char *name, Py_ssize_t length);
+
 /* environ.c */
 Environments *environments_new(PyObject *template, int encoded_path);
 void environments_free(Environments *);
@@ -119,5 +182,20 @@ int output_two(Connection *, const char *first, Py_ssize_t length, PyObject *sec
 
 /* connection.c */
 int connection_ready(void);
+
+/* scope.c */
+Scopes *scopes_new(PyObject *template, PyObject *asgi, PyObject *extensions, PyObject *state);
+void scopes_free(Scopes *);
+int scopes_traverse(Scopes *, visitproc, void *);
+/* A scope of a request; NULL without an exception where it is left to Python. */
+PyObject *scopes_build(Scopes *, const char *block, Py_ssize_t length);
+int scope_ready(void);
+
+/* session.c, exchange.c */
+int session_ready(void);
+int exchange_ready(void);
+Exchange *exchange_new(PyTypeObject *, Session *, PyObject *scope);
+/* Writes this to the daemon, or gives it to the transport. */
+int session_write(Session *, const char *data, Py_ssize_t length, PyObject *more);
 
 #endif

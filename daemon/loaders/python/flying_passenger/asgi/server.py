@@ -8,7 +8,7 @@ import faulthandler
 import os
 import signal
 import socket
-from typing import Any, Dict, Set
+from typing import Any, Callable, Dict, Set
 
 from .. import owner
 from ..native import Native
@@ -42,6 +42,7 @@ class AsgiServer:
         self._sockets: Set[WebSocketExchange] = set()
         self._state: Dict[str, Any] = {}
         self._fewer: Any = None
+        self._session: Callable[[Any], Session] = Session
         self._loop: Any = None
         self._start_task: Any = None
         # The event loop ends, with all its tasks.
@@ -68,6 +69,12 @@ class AsgiServer:
         ending, self._fewer = asyncio.Event(), asyncio.Event()
         loop.add_reader(owner.FD, ending.set)
         self._loop, self._start_task = loop, starter(loop)
+        module = self._native.usable()
+        if module is not None:
+            # What is not used need not be loaded.
+            from .native import session_class
+
+            self._session = session_class(module, self._state)
         loop.add_reader(self._listener.fileno(), self._accept)
         reporter.ready(ANY_NUMBER)
         await ending.wait()
@@ -106,7 +113,7 @@ class AsgiServer:
                 self._loop.remove_reader(self._listener.fileno())
                 self._loop.call_later(PAUSE, self._accept_again)
                 return
-            session = Session(self)
+            session = self._session(self)
             self._sessions.add(session)
             Transport(self._loop, peer, session)
 

@@ -47,6 +47,8 @@ class Session:
         self._drained: Optional[asyncio.Future[None]] = None
         self._paused = False
         self.lost = False
+        # Nothing waits to be sent; the transport sets it.
+        self.direct = False
 
     # What the transport calls.
 

@@ -20,7 +20,7 @@ class Transport:
     def __init__(self, loop: Any, peer: socket.socket, protocol: Any) -> None:
         self._loop = loop
         self._socket = peer
-        self._descriptor = peer.fileno()
+        self.descriptor = peer.fileno()
         self._protocol = protocol
         self._unsent = bytearray()
         # The protocol was told to pause.
@@ -30,7 +30,10 @@ class Transport:
         self._closing = False
         # `connection_lost` was called, or is about to be.
         self._lost = False
+        # What the event loop calls. The protocol may read by itself, and write while `direct` says that nothing waits.
+        self.on_readable = self.read
         peer.setblocking(False)
+        protocol.direct = True
         protocol.connection_made(self)
         self.resume_reading()
 
@@ -49,7 +52,8 @@ class Transport:
             if sent == len(data):
                 return
             data = data[sent:]
-            self._loop.add_writer(self._descriptor, self._writable)
+            self._protocol.direct = False
+            self._loop.add_writer(self.descriptor, self._writable)
         self._unsent += data
         if len(self._unsent) > HIGH and not self._waits:
             self._waits = True
@@ -59,13 +63,13 @@ class Transport:
         """Leave what comes to the kernel."""
         if self._reads:
             self._reads = False
-            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_reader(self.descriptor)
 
     def resume_reading(self) -> None:
         """Read again."""
         if not self._reads and not self._closing:
             self._reads = True
-            self._loop.add_reader(self._descriptor, self._readable)
+            self._loop.add_reader(self.descriptor, self.on_readable)
 
     def close(self) -> None:
         """End the connection once everything is sent."""
@@ -73,10 +77,12 @@ class Transport:
             return
         self.pause_reading()
         self._closing = True
+        self._protocol.direct = False
         if not self._unsent:
             self._lose(None)
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Something has come, or the end."""
         try:
             data = self._socket.recv(READ_SIZE)
         except _AGAIN:
@@ -102,10 +108,11 @@ class Transport:
             return
         del self._unsent[:sent]
         if not self._unsent:
-            self._loop.remove_writer(self._descriptor)
+            self._loop.remove_writer(self.descriptor)
             if self._closing:
                 self._lose(None)
                 return
+            self._protocol.direct = True
         if self._waits and len(self._unsent) <= LOW:
             self._waits = False
             self._protocol.resume_writing()
@@ -114,8 +121,9 @@ class Transport:
         """The connection cannot be used."""
         self.pause_reading()
         self._closing = True
+        self._protocol.direct = False
         if self._unsent:
-            self._loop.remove_writer(self._descriptor)
+            self._loop.remove_writer(self.descriptor)
             self._unsent.clear()
         self._lose(error)
 
