@@ -15,6 +15,7 @@ from pathlib import Path
 import apps
 import native
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
+from native_cases import NativePython
 from node_cases import NodeListen
 from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
@@ -642,6 +643,8 @@ def main():
         Rack3.env = LintedRack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
         suites[1:1] = [Rack3, LintedRack3]
     suites = native.variants(suites, arguments.native)
+    if arguments.native != "pure":
+        suites.append(NativePython)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)
