@@ -21,6 +21,7 @@ from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
 from python_cases import CHECKED, VALIDATED, AsgiSpecification, WsgiSpecification
 from python_edge_cases import AsgiEdges, WsgiEdges
+from python_wire_cases import AsgiWire, WsgiWire
 from rack_cases import Bodies, Linted
 from websocket_cases import WebSockets
 
@@ -286,7 +287,7 @@ class LintedRack3(LintedRack2):
     """Likewise with Rack 3."""
 
 
-class Wsgi(WsgiSpecification, WsgiEdges, Cases, unittest.TestCase):
+class Wsgi(WsgiSpecification, WsgiEdges, WsgiWire, Cases, unittest.TestCase):
     """Python."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.PYTHON
@@ -323,7 +324,7 @@ def application(environ, start_response):
         self.finish(loader)
 
 
-class Asgi(AsgiSpecification, AsgiEdges, Cases, unittest.TestCase):
+class Asgi(AsgiSpecification, AsgiEdges, AsgiWire, Cases, unittest.TestCase):
     """Python with an event loop."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.ASGI
