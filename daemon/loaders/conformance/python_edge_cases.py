@@ -79,9 +79,15 @@ import other
 
     def test_a_library_may_remove_or_replace_system_calls(self):
         for before in (NO_POLL, LATE_CLOSE):
-            loader = self.served("start('200 OK', [])\nreturn [b'x']", before)
+            source = before + "\ndef application(env, start):\n    start('200 OK', [])\n    return [b'x']\n"
+            loader = self.process(self.command, self.startup_file, source, self.env)
+            self.addCleanup(loader.close)
+            self.assertEqual(loader.report, self.ready, loader.log())
             self.assertEqual(loader.connect().ask()[2], b"x")
             self.finish(loader)
+            if self.native and before == NO_POLL:
+                # The native support would wait by itself, where the library lets other requests run.
+                self.assertIn("replaced functions of the standard library", loader.native)
 
     def test_a_closed_stderr_ends_no_process(self):
         for how in ("sys.stderr.close()", "sys.stderr = None"):

@@ -15,11 +15,13 @@ from pathlib import Path
 import apps
 import native
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
+from native_cases import NativePython
 from node_cases import NodeListen
 from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
 from python_cases import CHECKED, VALIDATED, AsgiSpecification, WsgiSpecification
 from python_edge_cases import AsgiEdges, WsgiEdges
+from python_wire_cases import AsgiWire, WsgiWire
 from rack_cases import Bodies, Linted
 from websocket_cases import WebSockets
 
@@ -285,7 +287,7 @@ class LintedRack3(LintedRack2):
     """Likewise with Rack 3."""
 
 
-class Wsgi(WsgiSpecification, WsgiEdges, Cases, unittest.TestCase):
+class Wsgi(WsgiSpecification, WsgiEdges, WsgiWire, Cases, unittest.TestCase):
     """Python."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.PYTHON
@@ -322,7 +324,7 @@ def application(environ, start_response):
         self.finish(loader)
 
 
-class Asgi(AsgiSpecification, AsgiEdges, Cases, unittest.TestCase):
+class Asgi(AsgiSpecification, AsgiEdges, AsgiWire, Cases, unittest.TestCase):
     """Python with an event loop."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.ASGI
@@ -642,6 +644,8 @@ def main():
         Rack3.env = LintedRack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
         suites[1:1] = [Rack3, LintedRack3]
     suites = native.variants(suites, arguments.native)
+    if arguments.native != "pure":
+        suites.append(NativePython)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)

@@ -15,7 +15,18 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, before_forking, environment, events, fork_server, interface, interpreter, report, title
+    from flying_passenger import (
+        application,
+        before_forking,
+        environment,
+        events,
+        fork_server,
+        interface,
+        interpreter,
+        native,
+        report,
+        title,
+    )
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
@@ -28,6 +39,7 @@ def main() -> None:
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     encoded_path = environment.take_encoded_path()
     title.set_title("Passenger AppPreloader: " + group)
+    support = native.Native()
     with started.may_be_replaced():
         loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: interface.of(*loaded))
@@ -40,7 +52,8 @@ def main() -> None:
     reporter = report.Report(handed.report)
     random.seed()
     reporter.failures(lambda: events.call("starting_worker_process", True))
-    server = reporter.failures(lambda: interface.server(handed.listener, threads, encoded_path, *loaded))
+    server = reporter.failures(lambda: interface.server(handed.listener, threads, encoded_path, support, *loaded))
+    reporter.native(support.report())
     server.run(reporter)
     events.call("stopping_worker_process")
 

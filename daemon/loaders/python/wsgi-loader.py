@@ -12,7 +12,7 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, environment, events, interface, interpreter, report, title
+    from flying_passenger import application, environment, events, interface, interpreter, native, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
@@ -23,10 +23,12 @@ def main() -> None:
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     encoded_path = environment.take_encoded_path()
+    support = native.Native()
     with started.may_be_replaced():
         loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: events.call("starting_worker_process", False))
-    server = reporter.failures(lambda: interface.server(LISTEN_FD, threads, encoded_path, *loaded))
+    server = reporter.failures(lambda: interface.server(LISTEN_FD, threads, encoded_path, support, *loaded))
+    reporter.native(support.report())
     server.run(reporter)
     events.call("stopping_worker_process")
 

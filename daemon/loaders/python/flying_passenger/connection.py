@@ -40,6 +40,8 @@ class Connection:
         self._buffer = b""
         # Where the unused part of the buffer begins.
         self._at = 0
+        # The app has taken the connection; it got the socket itself, and closes it.
+        self.taken = self.handed_over = False
         # Linux wakes who blocks in recv also when its own last message is read; who polls is not.
         self._readable = waiting.for_reading(peer)
         self.write([frame(READY, 0, 0)])
@@ -86,6 +88,13 @@ class Connection:
             sent = self.socket.send(data)
             if sent < len(data):
                 self.socket.sendall(memoryview(data)[sent:])
+        except OSError as error:
+            raise Lost(str(error)) from error
+
+    def write_rest(self, parts: Sequence[bytes], sent: int) -> None:
+        """Write what follows the first `sent` bytes."""
+        try:
+            self._write_rest(parts, sent)
         except OSError as error:
             raise Lost(str(error)) from error
 

@@ -24,23 +24,23 @@ class Environments:
     """Makes the `environ` of each request of a process."""
 
     def __init__(self, multithread: bool, encoded_path: bool) -> None:
-        self._wsgi_env = {**WSGI_ENV, "wsgi.multithread": multithread}
+        self.constants = {**WSGI_ENV, "wsgi.multithread": multithread}
         # `passenger_wsgi_encoded_path`: PATH_INFO stays as the client wrote it, as in Passenger.
-        self._encoded_path = encoded_path
+        self.encoded_path = encoded_path
 
     def environ(self, block: bytes) -> Dict[str, Any]:
         """The variables as native strings: each character is a byte (PEP 3333)."""
         parts = iter(block.decode("latin-1").split("\0"))
         environ: Dict[str, Any] = dict(zip(parts, parts))
-        environ.update(self._wsgi_env)
+        environ.update(self.constants)
         if environ.get("HTTPS") in HTTPS:
             environ["wsgi.url_scheme"] = "https"
-        if "%" in environ["PATH_INFO"] and not self._encoded_path:
-            _decode_path(environ)
+        if "%" in environ["PATH_INFO"] and not self.encoded_path:
+            decode_path(environ)
         return environ
 
 
-def _decode_path(environ: Dict[str, Any]) -> None:
+def decode_path(environ: Dict[str, Any]) -> None:
     """SCRIPT_NAME is the base URI, which nginx compares with the decoded path; only PATH_INFO is encoded."""
     path = unquote_to_bytes(environ["PATH_INFO"].encode("latin-1")).decode("latin-1")
     base = environ.get("SCRIPT_NAME", "")

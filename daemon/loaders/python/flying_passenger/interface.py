@@ -4,6 +4,7 @@ import functools
 import inspect
 from typing import Any, Union
 
+from .native import Native
 from .report import LoadFailure
 from .server import Server
 
@@ -29,11 +30,13 @@ def of(app: Any, configured: Any = None) -> str:
     return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
 
 
-def server(descriptor: int, threads: int, encoded_path: bool, app: Any, configured: Any = None) -> Union[Server, Any]:
+def server(
+    descriptor: int, threads: int, encoded_path: bool, native: Native, app: Any, configured: Any = None
+) -> Union[Server, Any]:
     """The server for this app; threads and the encoding of paths are settings of WSGI only."""
     if of(app, configured) == "wsgi":
-        return Server(descriptor, app, threads, encoded_path)
+        return Server(descriptor, app, threads, encoded_path, native)
     # asyncio takes its time to be loaded, which a WSGI app can do without.
     from .asgi import AsgiServer
 
-    return AsgiServer(descriptor, app)
+    return AsgiServer(descriptor, app, native)

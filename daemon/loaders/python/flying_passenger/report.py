@@ -49,6 +49,10 @@ class Report:
         """Reports that everything before loading the app succeeded."""
         self._write("loading\n")
 
+    def native(self, text: str) -> None:
+        """Reports whether the native support is in use, or why it is not."""
+        self._write(f"native {text}\n")
+
     def ready(self, at_once: Optional[int] = None) -> None:
         """Reports that the process accepts `at_once` concurrent requests: 0 for any number, None for one."""
         self._write("ready\n" if at_once is None else f"ready {at_once}\n")

@@ -1,8 +1,10 @@
 """One response: head and body as frames, as few writes as the app's iterable allows."""
 
+import errno
+import socket
 from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
-from .connection import BODY, FLAG_END, HEAD, INTERIM, Connection, frame
+from .connection import BODY, ERROR, FLAG_END, HEAD, HIJACKED, INTERIM, Connection, frame
 from .files import FileWrapper
 from .lenient import body_bytes, header_text
 
@@ -17,28 +19,34 @@ SMALL = 16 * 1024
 BODILESS = ("204", "304")
 
 
+# A variable, so that mypy does not take it for the list of attributes.
+NO_SLOTS: Tuple[str, ...] = ()
+
+
 class InvalidResponse(Exception):
     """The app's answer cannot be sent."""
 
 
-class Response:
-    """Collects status and headers, and sends them with the first part of the body."""
+class BaseResponse:
+    """Collects status and headers, and sends them with the first part of the body. The attributes are the subclass's: they
+    are Python's, or those of the native support.
+    """
 
-    # What most responses begin with, so that only what differs is set for each.
-    _status: Optional[str] = None
+    __slots__ = NO_SLOTS
+
+    _connection: Connection
+    _status: Optional[str]
     _headers: Headers
-    _head_sent = False
+    _head_sent: bool
     # The headers have the length of the body, or how it ends.
-    _has_length = False
+    _has_length: bool
     # Bytes that the Content-Length still allows; None without one.
-    _left: Optional[int] = None
-    complete = False
+    _left: Optional[int]
+    complete: bool
     # The app has taken the connection: nothing is sent any more.
-    hijacked = False
-
-    def __init__(self, connection: Connection, method: str) -> None:
-        self._connection = connection
-        self._bodiless = self._to_head_request = method == "HEAD"
+    hijacked: bool
+    _bodiless: bool
+    _to_head_request: bool
 
     @property
     def begun(self) -> bool:
@@ -79,6 +87,37 @@ class Response:
             elif size == 17 and name.lower() == "transfer-encoding":
                 self._has_length = True
         return None
+
+    def peer(self) -> socket.socket:
+        """The connection's socket."""
+        return self._connection.socket
+
+    def take(self, handed_over: bool) -> None:
+        """The connection is the app's from here on; with `handed_over` the app closes it, too. An app that has kept the
+        object cannot take another request with it.
+        """
+        if not self.hijacked:
+            if self.begun:
+                raise OSError(errno.EBADF, "the response to the request of this socket has begun")
+            self.hijacked = True
+            self._connection.taken = True
+            self._connection.write([frame(HIJACKED, 0, 0)])
+        self._connection.handed_over = self._connection.handed_over or handed_over
+
+    def hijack(self, hand_over: bool = False) -> Optional[socket.socket]:
+        """`passenger.hijack`. With True the socket belongs to the app, which writes a whole HTTP response to it. A call
+        without arguments does nothing, as in Passenger: templates of Django call whatever can be called.
+        """
+        if not hand_over:
+            return None
+        self.take(True)
+        return self.peer()
+
+    def fail(self, text: bytes) -> None:
+        """Reports to the daemon that the app has failed."""
+        if not self.complete:
+            self._connection.write([frame(ERROR, FLAG_END, len(text)), text])
+            self.complete = True
 
     def early_hints(self, headers: Iterable[Tuple[str, str]]) -> None:
         """`wsgi.early_hints`: a 103 response with these headers, as in gunicorn. Ignored once the response has begun."""
@@ -190,6 +229,29 @@ class Response:
         if not self._has_length:
             self._headers.append(("Content-Length", str(length)))
             self._left, self._has_length = length, True
+
+
+class Response(BaseResponse):
+    """A response as Python keeps it."""
+
+    __slots__ = (
+        "_bodiless",
+        "_connection",
+        "_has_length",
+        "_head_sent",
+        "_headers",
+        "_left",
+        "_status",
+        "_to_head_request",
+        "complete",
+        "hijacked",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, method: str) -> None:
+        self._connection = connection
+        self._status = self._left = None
+        self._head_sent = self._has_length = self.complete = self.hijacked = False
+        self._bodiless = self._to_head_request = method == "HEAD"
 
 
 def _head(status: str, headers: Headers) -> bytes:

@@ -8,12 +8,13 @@ import signal
 import socket
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Type
 
 from . import owner, waiting
 from .connection import Connection, Lost
 from .environment import Environments
 from .handler import RequestHandler
+from .native import Native
 from .report import STDERR_FD, Report
 
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
@@ -24,13 +25,21 @@ PAUSE = 0.05
 class Server:
     """The process's main loop."""
 
-    def __init__(self, descriptor: int, app: Any, threads: int, encoded_path: bool = False) -> None:
+    def __init__(self, descriptor: int, app: Any, threads: int, encoded_path: bool, native: Native) -> None:
         os.set_inheritable(descriptor, False)
         self._listener = socket.socket(fileno=descriptor)
         self._listener.setblocking(False)
         self._app = app
         self._threads = threads
         self._environments = Environments(threads > 1, encoded_path)
+        self._connection: Callable[[socket.socket], Connection] = Connection
+        self._handler: Type[RequestHandler] = RequestHandler
+        module = native.usable(patchable=True)
+        if module is not None:
+            # What is not used need not be loaded.
+            from .native_wsgi import classes
+
+            self._connection, self._handler = classes(module)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         faulthandler.register(signal.SIGQUIT, file=STDERR_FD, all_threads=True, chain=False)
 
@@ -50,7 +59,7 @@ class Server:
             connection = self._accept(poll)
             if connection is None:
                 return
-            RequestHandler(connection, self._app, self._environments).serve()
+            self._handler(connection, self._app, self._environments).serve()
 
     def _serve_in_threads(self) -> None:
         ended: queue.SimpleQueue[Optional[BaseException]] = queue.SimpleQueue()
@@ -88,7 +97,7 @@ class Server:
                 continue
             peer.setblocking(True)
             try:
-                return Connection(peer)
+                return self._connection(peer)
             except Lost:
                 # The daemon closed it before it was taken.
                 peer.close()

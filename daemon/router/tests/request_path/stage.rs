@@ -242,6 +242,7 @@ fn process(kind: AppKind, dir: &Path) -> ProcessRecord {
         started_ms: 1,
         max_concurrent: Some(1),
         revision: None,
+        native: None,
         environment: std::collections::BTreeMap::new(),
         handover_data: handover_data.unwrap(),
     }

@@ -7,6 +7,7 @@ import os
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from ..connection import BODY, ERROR, HEAD, INTERIM
+from ..response import NO_SLOTS
 from . import head
 from .session import END, Session, frames
 
@@ -23,22 +24,27 @@ class ClientGone(OSError):
     """The client or the daemon has disconnected: the response cannot be sent."""
 
 
-class HttpExchange:
-    """A request, until its answer is complete."""
+class BaseExchange:
+    """A request, until its answer is complete. The attributes are the subclass's: they are Python's, or those of the native
+    support.
+    """
 
-    def __init__(self, session: Session, method: str) -> None:
-        self._session = session
-        self._to_head_request = method == "HEAD"
-        self._body: Deque[bytes] = collections.deque()
-        self._held = 0
-        self._body_complete = False
-        self._body_told = False
-        self._news: Optional[asyncio.Future[None]] = None
-        self._gone = False
-        self._status = 0
-        self._headers: List[Tuple[bytes, bytes]] = []
-        self._begun = False
-        self.complete = False
+    __slots__ = NO_SLOTS
+
+    scope: Dict[str, Any]
+    _session: Session
+    _to_head_request: bool
+    # Parts that wait for the app, and their bytes.
+    _body: Deque[bytes]
+    _held: int
+    _body_complete: bool
+    _body_told: bool
+    _news: "Optional[asyncio.Future[None]]"
+    _gone: bool
+    _status: int
+    _headers: List[Tuple[bytes, bytes]]
+    _begun: bool
+    complete: bool
 
     # What the connection calls.
 
@@ -72,7 +78,8 @@ class HttpExchange:
 
     def _next_part(self) -> Message:
         data = b"".join(self._body) if len(self._body) != 1 else self._body[0]
-        self._body.clear()
+        if self._body:
+            self._body.clear()
         self._held = 0
         self._session.set_reading(True)
         self._body_told = self._body_complete
@@ -90,7 +97,8 @@ class HttpExchange:
         elif kind == "http.response.body":
             self._require_start(kind)
             self._send_body(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
-            await self._session.drain()
+            if self._session.is_full:
+                await self._session.drain()
         elif kind == "http.response.pathsend":
             self._require_start(kind)
             await self._send_file(message["path"])
@@ -172,7 +180,8 @@ class HttpExchange:
 
     def _end(self) -> None:
         self.complete = True
-        self._body.clear()
+        if self._body:
+            self._body.clear()
         self._tell()
         self._session.answered()
 
@@ -180,3 +189,22 @@ class HttpExchange:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
+
+
+class HttpExchange(BaseExchange):
+    """A request as Python keeps it."""
+
+    __slots__ = (
+        "_begun", "_body", "_body_complete", "_body_told", "_gone", "_headers", "_held", "_news", "_session", "_status",
+        "_to_head_request", "complete", "scope",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, scope: Dict[str, Any]) -> None:
+        self.scope = scope
+        self._session = session
+        self._to_head_request = scope["method"] == "HEAD"
+        self._body = collections.deque()
+        self._held = self._status = 0
+        self._body_complete = self._body_told = self._gone = self._begun = self.complete = False
+        self._news = None
+        self._headers = []

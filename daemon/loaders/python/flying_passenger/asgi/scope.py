@@ -6,6 +6,12 @@ from urllib.parse import unquote_to_bytes
 # What the app may rely on; https://asgi.readthedocs.io/en/latest/specs/www.html
 VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 
+# The keys of an HTTP request's scope, in their order.
+SCOPE: Dict[str, Any] = {
+    "type": "http", "asgi": None, "http_version": None, "scheme": None, "path": None, "raw_path": None, "query_string": None,
+    "root_path": None, "headers": None, "client": None, "server": None, "state": None, "extensions": None, "method": None,
+}  # fmt: skip
+
 Headers = List[Tuple[bytes, bytes]]
 
 # How the client's protocol is named in a scope.

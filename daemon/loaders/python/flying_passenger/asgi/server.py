@@ -3,38 +3,48 @@ finished.
 """
 
 import asyncio
+import errno
 import faulthandler
 import os
 import signal
 import socket
-import sys
-from typing import Any, Dict, Set
+from typing import Any, Callable, Dict, Set
 
 from .. import owner
+from ..native import Native
 from ..report import STDERR_FD, Report, log_exception
 from .http import ClientGone, HttpExchange
 from .lifespan import Lifespan
 from .scope import Environment
 from .session import Session
+from .tasks import starter
+from .transport import Transport
 from .websocket import WebSocketExchange
 
 # For the daemon: as many requests at a time as there are.
 ANY_NUMBER = 0
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+# Seconds between two attempts to take a connection without a descriptor left.
+PAUSE = 0.05
 
 
 class AsgiServer:
     """Serves an ASGI app."""
 
-    def __init__(self, descriptor: int, app: Any) -> None:
+    def __init__(self, descriptor: int, app: Any, native: Native) -> None:
         os.set_inheritable(descriptor, False)
         self._listener = socket.socket(fileno=descriptor)
         self._listener.setblocking(False)
         self._app = app
+        self._native = native
         self._sessions: Set[Session] = set()
         self._tasks: Set[asyncio.Task[None]] = set()
         self._sockets: Set[WebSocketExchange] = set()
         self._state: Dict[str, Any] = {}
         self._fewer: Any = None
+        self._session: Callable[[Any], Session] = Session
+        self._loop: Any = None
+        self._start_task: Any = None
         # The event loop ends, with all its tasks.
         self._over = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -58,13 +68,19 @@ class AsgiServer:
         loop = asyncio.get_running_loop()
         ending, self._fewer = asyncio.Event(), asyncio.Event()
         loop.add_reader(owner.FD, ending.set)
-        # From 3.13 on the socket's file would be removed at the end; it is the daemon's.
-        more: Dict[str, Any] = {"cleanup_socket": False} if _removes_sockets(loop) else {}
-        server = await loop.create_unix_server(self._session, sock=self._listener, backlog=4096, **more)
+        self._loop, self._start_task = loop, starter(loop)
+        module = self._native.usable()
+        if module is not None:
+            # What is not used need not be loaded.
+            from .native import session_class
+
+            self._session = session_class(module, self._state)
+        loop.add_reader(self._listener.fileno(), self._accept)
         reporter.ready(ANY_NUMBER)
         await ending.wait()
         loop.remove_reader(owner.FD)
-        server.close()
+        loop.remove_reader(self._listener.fileno())
+        self._listener.close()
         await self._finish()
         await lifespan.end()
 
@@ -83,10 +99,27 @@ class AsgiServer:
             self._fewer.clear()
             await self._fewer.wait()
 
-    def _session(self) -> Session:
-        session = Session(self)
-        self._sessions.add(session)
-        return session
+    def _accept(self) -> None:
+        """All connections that wait."""
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in NO_DESCRIPTORS:
+                    raise
+                # The other connections are served meanwhile.
+                self._loop.remove_reader(self._listener.fileno())
+                self._loop.call_later(PAUSE, self._accept_again)
+                return
+            session = self._session(self)
+            self._sessions.add(session)
+            Transport(self._loop, peer, session)
+
+    def _accept_again(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
 
     # What a session calls.
 
@@ -96,23 +129,26 @@ class AsgiServer:
         self._fewer.set()
 
     def begin(self, session: Session, environment: Environment) -> Any:
-        """A request has come: the app is called with it."""
+        """A request has come."""
         exchange: Any
         if environment.is_websocket():
-            exchange = WebSocketExchange(session, environment.variables[b"HTTP_SEC_WEBSOCKET_KEY"])
-            self._sockets.add(exchange)
             scope = environment.scope("websocket", self._state)
+            exchange = WebSocketExchange(session, scope, environment.variables[b"HTTP_SEC_WEBSOCKET_KEY"])
+            self._sockets.add(exchange)
         else:
-            scope = environment.scope("http", self._state)
-            exchange = HttpExchange(session, scope["method"])
-        task = asyncio.get_running_loop().create_task(self._call(scope, exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            exchange = HttpExchange(session, environment.scope("http", self._state))
         return exchange
 
-    async def _call(self, scope: Dict[str, Any], exchange: Any) -> None:
+    def start(self, exchange: Any) -> None:
+        """The app is called with it."""
+        task = self._start_task(self._call(exchange))
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _call(self, exchange: Any) -> None:
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(exchange.scope, exchange.receive, exchange.send)
             _returned(exchange)
         except ClientGone:
             pass
@@ -156,7 +192,3 @@ def _wind_up(loop: Any) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
-
-
-def _removes_sockets(loop: Any) -> bool:
-    return sys.version_info >= (3, 13) and type(loop).__module__.startswith("asyncio")

@@ -14,8 +14,6 @@ from .scope import Environment
 _REQUEST = struct.Struct("<IB3xQ")
 _LENGTH = struct.Struct("<I")
 
-WRITE_AHEAD = 64 * 1024
-
 
 class Host(Protocol):
     """Who answers requests, as a connection sees it."""
@@ -23,11 +21,14 @@ class Host(Protocol):
     def begin(self, session: "Session", environment: Environment) -> Any:
         """A request's head has come: what takes its body."""
 
+    def start(self, exchange: Any) -> None:
+        """As much of its body as came with it was taken: the app is called."""
+
     def gone(self, session: "Session") -> None:
         """The connection has ended."""
 
 
-class Session(asyncio.Protocol):
+class Session:
     """One connection."""
 
     def __init__(self, host: Host) -> None:
@@ -41,15 +42,18 @@ class Session(asyncio.Protocol):
         self._body_complete = True
         self._answered = True
         self._raw: Any = None
+        # Inside `_advance`, which looks at what is left after each request.
+        self._advancing = False
         self._drained: Optional[asyncio.Future[None]] = None
         self._paused = False
         self.lost = False
+        # Nothing waits to be sent; the transport sets it.
+        self.direct = False
 
-    # What asyncio calls.
+    # What the transport calls.
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_AHEAD)
         transport.write(frame(READY, 0, 0))
 
     def data_received(self, data: bytes) -> None:
@@ -86,6 +90,11 @@ class Session(asyncio.Protocol):
         """Send what belongs together, with one system call if the daemon keeps up."""
         self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the daemon has to take something before more is written."""
+        return self._drained is not None
+
     async def drain(self) -> None:
         """Wait until the daemon has taken enough."""
         if self._drained is not None:
@@ -104,8 +113,15 @@ class Session(asyncio.Protocol):
     def answered(self) -> None:
         """The answer is complete; the next request may come once this one's body has."""
         self._answered = True
-        self.set_reading(True)
-        self._advance()
+        if self._paused:
+            self.set_reading(True)
+        if self._advancing:
+            return
+        if self._buffer:
+            # Not inside the task of this request, in which no other can begin.
+            asyncio.get_running_loop().call_soon(self._advance)
+        elif self._body_complete:
+            self._taker = None
 
     def become_raw(self, listener: Any) -> None:
         """From here the bytes are the listener's."""
@@ -125,17 +141,22 @@ class Session(asyncio.Protocol):
         return self._taker is None and self._raw is None
 
     def _advance(self) -> None:
-        while self._raw is None:
-            if self._taker is None and not self._begin():
-                return
-            if not self._body_complete:
-                self._feed()
-            if not (self._body_complete and self._answered):
-                return
-            self._taker = None
+        self._advancing = True
+        try:
+            while self._raw is None:
+                if self._taker is None:
+                    if not self._begin():
+                        return
+                elif not self._body_complete:
+                    self._feed()
+                if not (self._body_complete and self._answered):
+                    return
+                self._taker = None
+        finally:
+            self._advancing = False
 
     def _begin(self) -> bool:
-        """Takes a whole head from the buffer, if it is there."""
+        """Takes a whole head from the buffer, if it is there, and starts the app."""
         if len(self._buffer) < _REQUEST.size:
             return False
         env_length, kind, length = _REQUEST.unpack_from(self._buffer)
@@ -148,9 +169,12 @@ class Session(asyncio.Protocol):
         self._body_left = length if kind == 1 else 0
         self._body_complete = not self._chunked and not self._body_left
         self._answered = False
-        self._taker = self._host.begin(self, environment)
+        exchange = self._taker = self._host.begin(self, environment)
         if self._body_complete:
-            self._taker.take(b"", True)
+            exchange.take(b"", True)
+        else:
+            self._feed()
+        self._host.start(exchange)
         return True
 
     def _feed(self) -> None:

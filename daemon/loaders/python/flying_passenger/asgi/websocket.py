@@ -26,7 +26,8 @@ ASKED, ACCEPTED, DENIED, OVER = range(4)
 class WebSocketExchange:
     """A WebSocket, from the client's wish for it to its end."""
 
-    def __init__(self, session: Session, key: bytes) -> None:
+    def __init__(self, session: Session, scope: Dict[str, Any], key: bytes) -> None:
+        self.scope = scope
         self._session = session
         self._key = key
         self._state = ASKED
