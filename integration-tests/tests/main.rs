@@ -88,6 +88,7 @@ mod manual;
 mod memory_limits;
 mod meteor;
 mod migration;
+mod native_support_python;
 mod nginx_conf;
 mod nginx_instances;
 mod nginx_life;
