@@ -89,6 +89,7 @@ mod memory_limits;
 mod meteor;
 mod migration;
 mod native_support;
+mod native_support_python;
 mod neighbours;
 mod nginx_conf;
 mod nginx_instances;
