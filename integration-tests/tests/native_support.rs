@@ -172,7 +172,7 @@ fn errors_of_the_build_name_what_is_missing() {
     ] {
         let output = build(&dir, &["--ruby", &path(name)]);
         let text = printed(&output);
-        assert!(text.contains(&format!("no: native support for {}: {why}", path(name))), "{name}: {text}");
+        assert!(text.contains(&format!("no native support for {}: {why}", path(name))), "{name}: {text}");
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert_eq!(build(&dir, &["--ruby", &path(name), "--if-possible"]).status.code(), Some(0), "{name}");
     }
