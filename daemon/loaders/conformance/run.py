@@ -642,6 +642,8 @@ def main():
         Rack3.env = LintedRack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
         suites[1:1] = [Rack3, LintedRack3]
     suites = native.variants(suites, arguments.native)
+    if arguments.native != "pure":
+        suites.append(native.NativeDifference)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)
