@@ -33,7 +33,12 @@ fn started(test_dir: TestDir, lines: &str) -> OneApp {
     let native = test_dir.path("native");
     fs::create_dir_all(&native).unwrap();
     let app = test_dir.app("app").standard(Language::Ruby);
-    let daemon = test_dir.daemon().flag(&format!("--native-support-dir={}", native.display())).start();
+    // The directory is named in both ways.
+    let daemon = match lines.is_empty() {
+        true => test_dir.daemon().configured(&format!("native_support_dir = {native:?}\n")),
+        false => test_dir.daemon().flag(&format!("--native-support-dir={}", native.display())),
+    };
+    let daemon = daemon.start();
     let lines = format!("{} {lines}", Language::Ruby.directives());
     let nginx = test_dir.nginx(&ONE_APP_CONF.replace("%%APP%%", &lines)).start();
     OneApp { nginx, daemon, app, test_dir }
@@ -172,7 +177,7 @@ fn errors_of_the_build_name_what_is_missing() {
     ] {
         let output = build(&dir, &["--ruby", &path(name)]);
         let text = printed(&output);
-        assert!(text.contains(&format!("no: native support for {}: {why}", path(name))), "{name}: {text}");
+        assert!(text.contains(&format!("no native support for {}: {why}", path(name))), "{name}: {text}");
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert_eq!(build(&dir, &["--ruby", &path(name), "--if-possible"]).status.code(), Some(0), "{name}");
     }

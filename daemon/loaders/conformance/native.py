@@ -5,6 +5,7 @@
 
 import os
 import subprocess
+import unittest
 from pathlib import Path
 
 from loader import LOADERS
@@ -64,6 +65,17 @@ def with_native(case):
     """The same cases with native support, which has to be in use."""
     env = {**case.env, "FLYING_PASSENGER_NATIVE": str(directory(language_of(case)))}
     return type("Native" + case.__name__, (case,), {"env": env, "native": "yes", "__doc__": f"{case.__doc__} Native."})
+
+
+class NativeDifference(unittest.TestCase):
+    """Random blocks and responses, with native support and without."""
+
+    def test_ruby_code_and_native_support_do_the_same(self):
+        if not expected("ruby").is_file():
+            self.skipTest("native support is not built")
+        command = ["ruby", "-w", str(LOADERS / "conformance/native_difference.rb"), str(directory("ruby"))]
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual((result.returncode, result.stdout), (0, "0 of 8000 differ\n"))
 
 
 if __name__ == "__main__":

@@ -646,6 +646,7 @@ def main():
     suites = native.variants(suites, arguments.native)
     if arguments.native != "pure":
         suites.append(NativePython)
+        suites.append(native.NativeDifference)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)

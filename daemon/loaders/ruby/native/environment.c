@@ -127,7 +127,7 @@ VALUE fp_environment(const char *block, size_t length, VALUE constants)
     for (long at = 0; at < others; at += 2) add(&pairs, RARRAY_AREF(constants, at), RARRAY_AREF(constants, at + 1));
     /* Rack 3: it must equal SERVER_PROTOCOL. */
     add(&pairs, http_version, protocol);
-    if (secure) add(&pairs, url_scheme, rb_str_dup(https_scheme));
+    if (secure) add(&pairs, url_scheme, https_scheme);
     add(&pairs, response_finished, rb_ary_new());
     add(&pairs, after_reply, rb_ary_new());
 
@@ -148,7 +148,9 @@ void fp_init_environment(void)
     server_protocol = name_of("SERVER_PROTOCOL", 15);
     https = name_of("HTTPS", 5);
     http_version = permanent("HTTP_VERSION");
-    https_scheme = permanent("https");
+    /* As the literal in the Ruby code. */
+    https_scheme = rb_str_freeze(rb_utf8_str_new_cstr("https"));
+    rb_gc_register_mark_object(https_scheme);
     url_scheme = permanent("rack.url_scheme");
     response_finished = permanent("rack.response_finished");
     after_reply = permanent("rack.after_reply");

@@ -174,11 +174,13 @@ impl Daemon {
         (record, report)
     }
 
+    /// What a process reports, without the line on native support, which may be built or not.
     pub(crate) fn report(&mut self, wanted: ProcessId) -> String {
-        self.reported(|report| match report {
+        let text = self.reported(|report| match report {
             Reported::Report(process, text) if *process == wanted => Some(text.clone()),
             _ => None,
-        })
+        });
+        text.split_inclusive('\n').filter(|line| !line.starts_with("native ")).collect()
     }
 
     pub(crate) fn stop(&mut self, process: ProcessId, how: StopHow) {
