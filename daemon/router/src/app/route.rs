@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(test)]
 use protocol::app_settings::RouterSettings;
@@ -38,10 +38,30 @@ pub(crate) struct Route {
     pub(crate) used: AtomicU64,
     /// Whether it was logged that its port is open to all local users.
     open_port_logged: AtomicBool,
+    /// Number of [`RoutePin`]s.
+    pub(crate) pins: AtomicUsize,
     /// The metrics of its group.
     pub(crate) metrics: Arc<AppMetrics>,
     /// The settings block, for the next router.
     block: Vec<u8>,
+}
+
+/// Keeps an app from being removed between the moment at which a request finds its route and the one at which the pool
+/// knows the request.
+#[derive(Debug)]
+pub(crate) struct RoutePin(Arc<Route>);
+
+impl RoutePin {
+    pub(crate) fn new(route: Arc<Route>) -> Self {
+        route.pins.fetch_add(1, Ordering::SeqCst);
+        Self(route)
+    }
+}
+
+impl Drop for RoutePin {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// An app as described by a request, a roster or handover data.
@@ -82,7 +102,12 @@ impl Route {
         }
     }
 
-    pub(crate) fn new(group: GroupId, described: &Described<'_>, settings: AppSettings) -> Self {
+    pub(crate) fn new(
+        group: GroupId,
+        metrics: Arc<AppMetrics>,
+        described: &Described<'_>,
+        settings: AppSettings,
+    ) -> Self {
         let app = &described.app;
         Self {
             group,
@@ -96,7 +121,8 @@ impl Route {
             seen_ms: AtomicU64::new(0),
             used: AtomicU64::new(0),
             open_port_logged: AtomicBool::new(false),
-            metrics: Arc::default(),
+            pins: AtomicUsize::new(0),
+            metrics,
             block: described.block.to_vec(),
         }
     }
@@ -251,6 +277,7 @@ impl Route {
             seen_ms: AtomicU64::new(0),
             used: AtomicU64::new(0),
             open_port_logged: AtomicBool::new(false),
+            pins: AtomicUsize::new(0),
             metrics: Arc::default(),
             block: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! Effects of nginx's configurations on apps: apps that are needed without a request are started, apps that are no
 //! longer configured end and are removed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,7 @@ use super::super::dispatch::Dispatcher;
 use super::registry::Registry;
 use super::rosters::{Changes, Roster, RosterId};
 use crate::app::route::{Described, Route};
+use crate::pool::GroupId;
 
 impl Registry {
     /// Starts the app before its first request, under a configuration that nginx read at `configured_ms`.
@@ -73,7 +75,9 @@ impl Registry {
     /// Removes apps that are no longer configured, once they have no process and no request.
     pub(crate) fn remove_unused_apps(&mut self, dispatcher: &Dispatcher) {
         let is_unused = |name: &String| {
-            self.id_of(name).is_none_or(|group| dispatcher.inspect(|pool, _| pool.is_unused(group)))
+            self.id_of(name).is_none_or(|group| {
+                !self.is_pinned(group) && dispatcher.inspect(|pool, _| pool.is_unused(group))
+            })
         };
         let names: Vec<_> = self.unconfigured.iter().filter(|name| is_unused(name)).cloned().collect();
         for name in names {
@@ -85,6 +89,12 @@ impl Registry {
             self.retain_routes(|route| route.group != group);
             self.remove_group(&name, group, dispatcher);
         }
+    }
+
+    /// Whether a request has found a route of the group that the pool does not know yet.
+    fn is_pinned(&self, group: GroupId) -> bool {
+        let mut routes = self.by_digest.values().flat_map(HashMap::values);
+        routes.any(|route| route.group == group && route.pins.load(Ordering::SeqCst) > 0)
     }
 
     fn apply_changes(&mut self, changes: Changes, dispatcher: &Dispatcher) {

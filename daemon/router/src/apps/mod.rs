@@ -22,7 +22,7 @@ use protocol::settings::Settings;
 
 use self::registry::Registry;
 pub(crate) use self::rosters::{Roster, RosterId};
-use super::app::route::{HandoverData, Route};
+use super::app::route::{HandoverData, Route, RoutePin};
 use super::dispatch::Dispatcher;
 use super::lock::Lock;
 use super::pool::GroupId;
@@ -43,6 +43,8 @@ pub(crate) struct Found {
     /// The kind of the group's processes, if the newest configuration has both this route and one of another kind, with
     /// which they are started.
     pub(crate) other_kind: Option<AppKind>,
+    /// To be dropped when the pool knows the request.
+    pub(crate) pin: RoutePin,
 }
 
 /// All known routes, for all threads.

@@ -15,7 +15,7 @@ use super::Found;
 use super::configurations::Configurations;
 use super::reconfigured::{ActiveRoute, Change};
 use super::rosters::Rosters;
-use crate::app::route::{Described, HandoverData, Route};
+use crate::app::route::{Described, HandoverData, Route, RoutePin};
 use crate::app::settings::AppSettings;
 use crate::dispatch::Dispatcher;
 use crate::pool::{GroupId, GroupOptions, RestartHow};
@@ -91,7 +91,8 @@ impl Registry {
             self.record_request(&route.name, configured_ms, dispatcher);
         }
         let other_kind = self.active_routes.get(&route.group).and_then(|active| active.other_kind(&route));
-        Ok(Found { route, other_kind })
+        let pin = RoutePin::new(route.clone());
+        Ok(Found { route, other_kind, pin })
     }
 
     /// Restores the route of a process that an earlier router started.
@@ -170,7 +171,7 @@ impl Registry {
         let name = String::from_utf8_lossy(described.app.group);
         log_ignored(&name, unknown);
         let group = self.group(&name, settings.group_options(), dispatcher);
-        let route = Arc::new(Route::new(group, described, settings));
+        let route = Arc::new(Route::new(group, dispatcher.metrics(group), described, settings));
         route.used.store(self.requests, Ordering::Relaxed);
         let by_root = self.by_digest.entry(Digest::of(described.block)).or_default();
         if by_root.insert(described.app.root.to_vec(), route.clone()).is_none() {

@@ -16,7 +16,7 @@ use crate::lock::Lock;
 use crate::pool::Slot;
 use crate::sys::stream::Stream;
 use crate::threads;
-use common::link::ProcessRecord;
+use common::link::{Address, ProcessRecord};
 
 /// Maximum number of idle connections kept to one process. Each uses a descriptor on both sides.
 const MAX_IDLE: usize = 512;
@@ -113,7 +113,7 @@ impl Worker {
         loop {
             // A statement of its own, so that the lock is released.
             let idle = take(&mut self.connections.lock());
-            match idle?.into_quiet() {
+            match idle?.into_quiet(&self.record.address) {
                 Some(Ok(stream)) => return Some(Ok(stream)),
                 Some(Err(why)) => {
                     self.uncount();
@@ -242,11 +242,18 @@ impl Connections {
 impl Idle {
     /// Returns the connection under the event loop of this thread; `None` when it has ended, or when anything has arrived
     /// that no request waits for.
-    fn into_quiet(self) -> Option<io::Result<Stream>> {
-        if self.thread == threads::current() {
-            return self.stream.is_quiet().then_some(Ok(self.stream));
+    fn into_quiet(self, address: &Address) -> Option<io::Result<Stream>> {
+        if !self.stream.is_quiet() {
+            return None;
         }
-        // The other thread may not have noticed yet what has arrived.
-        self.stream.is_quiet_now().then(|| self.stream.reregister())
+        if self.thread == threads::current() {
+            return Some(Ok(self.stream));
+        }
+        // The other thread may not have noticed yet that the app has closed the connection. A unix socket refuses the
+        // request then, which is sent again; a port may seem to accept it.
+        if matches!(address, Address::Tcp(_)) && !self.stream.is_quiet_now() {
+            return None;
+        }
+        Some(self.stream.reregister())
     }
 }

@@ -16,7 +16,7 @@ use protocol::request::{AppKind, BodyLength, Request};
 use protocol::{PayloadError, pairs};
 use tracing::info;
 
-use super::app::route::Route;
+use super::app::route::{Route, RoutePin};
 use super::app::settings::AppSettings;
 use super::app_protocol::request_body::{Body, Framing};
 use super::app_protocol::{http, session};
@@ -42,6 +42,8 @@ struct Exchange<'a, 's> {
     nginx: &'a mut NginxConn<'s>,
     body: Body,
     route: Arc<Route>,
+    /// Held until the pool knows the request.
+    pin: Option<RoutePin>,
     /// The metrics of its app.
     metrics: Arc<AppMetrics>,
     to_head_request: bool,
@@ -92,7 +94,7 @@ pub(crate) async fn run(
     let payload = &nginx.input.unread()[HEADER_LEN..payload_end];
     let request = Request::decode(payload)?;
     let head = &request.head;
-    let Found { route, other_kind } =
+    let Found { route, other_kind, pin } =
         router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
     nginx.to_app.clear();
     write_head(&request, route.kind, &route.settings, &mut nginx.to_app);
@@ -118,6 +120,7 @@ pub(crate) async fn run(
         router,
         nginx,
         route,
+        pin: Some(pin),
     };
     exchange.nginx.input.consume(payload_end);
     exchange.nginx.frames.hides_version = !router.globals.show_version();
@@ -194,17 +197,20 @@ impl Exchange<'_, '_> {
             return Some(Err(refused));
         }
         if let Some(lease) = dispatcher.checkout_now(route.group, self.sticky) {
+            self.pin = None;
             return Some(Ok(lease));
         }
         let others_wait = || dispatcher.inspect(|pool, _| pool.has_queue(route.group));
-        tokio::select! {
+        let checked = tokio::select! {
             biased;
             lease = dispatcher.checkout(route.group, self.sticky, route.settings.router.max_request_queue_time) => Some(lease),
             left = must_leave_queue(nginx.stream, &mut nginx.input, body, others_wait) => match left {
                 LeaveReason::ClientGone => None,
                 LeaveReason::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
             },
-        }
+        };
+        self.pin = None;
+        checked
     }
 
     /// Sends the request to one process and its response to nginx.
