@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, sleep};
 
 use super::port_owner;
 use crate::sys::stream::Stream;
@@ -17,20 +18,39 @@ use common::sys::descriptors;
 /// unless the listener's backlog is full.
 const CHECK_AFTER: Duration = Duration::from_millis(20);
 
+/// How long a process may leave its unix socket's backlog full.
+const FULL_LIMIT: Duration = Duration::from_secs(10);
+/// Pause before the next attempt to connect to it.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+
 /// Connects to a process. A port is used only if the process at the other end runs as the app's user or root.
 pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
     match &record.address {
-        Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Unix(path) => Stream::new(to_socket(path).await?.into_std()?.into()),
         Address::Own(path) => Stream::new(to_app_socket(path, &record.user).await?.into_std()?.into()),
         Address::Tcp(port) => Stream::new(to_port(*port, &record.user).await?.into_std()?.into()),
         Address::Nowhere => Err(io::Error::other("a preloader accepts no connections")),
     }
 }
 
+/// Connects to a unix socket. Where its backlog is full, Linux refuses a connection that does not block: a burst of
+/// requests waits, as a blocking connection would.
+async fn to_socket(path: &Path) -> io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match UnixStream::connect(path).await {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock && began.elapsed() < FULL_LIMIT => {
+                sleep(FULL_PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
 /// Connects to a socket on which the app's user listens. An app may replace its socket with a symlink, which leads the
 /// router, with the router's privileges, to the socket of another app or of the tools.
 async fn to_app_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
-    let stream = UnixStream::connect(path).await?;
+    let stream = to_socket(path).await?;
     let uid = stream.peer_cred()?.uid();
     if uid != user.uid {
         let what =
@@ -64,4 +84,34 @@ async fn to_address(ip: IpAddr, port: u16, user: &AppUser) -> io::Result<TcpStre
     port_owner::check(stream.local_addr()?, at, user).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use nix::sys::socket::{Backlog, listen};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_waits_while_the_backlog_is_full() {
+        let path = std::env::temp_dir().join(format!("router-backlog-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let first = UnixStream::connect(&path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let full = tokio::net::UnixStream::connect(&path).await.unwrap_err();
+            assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+            let accept = async {
+                sleep(FULL_PAUSE * 2).await;
+                listener.accept().unwrap()
+            };
+            let (connected, _) = tokio::join!(to_socket(&path), accept);
+            connected.unwrap();
+        });
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+    }
 }
