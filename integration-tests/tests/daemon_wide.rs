@@ -134,7 +134,7 @@ fn the_log_level_applies_at_once() {
     let setup = DaemonSetup::new("passenger_log_level debug;", |daemon| daemon);
     setup.nginx.get("/pid").expect(200);
     setup.daemon.logs_eventually("to \"debug\" by nginx's configuration");
-    setup.daemon.logs_eventually("execute ]: pool: ");
+    setup.daemon.logs_eventually("effects ]: pool: ");
 }
 
 #[test]
