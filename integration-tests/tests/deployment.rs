@@ -300,3 +300,15 @@ fn the_status_shows_the_revision_of_each_process() {
         eventually("an invalid word is not a revision", || revisions(&setup) == [None]);
     }
 }
+
+#[test]
+fn a_restart_is_complete_with_as_many_processes_as_the_limits_allow() {
+    let limits = "passenger_min_instances 2; passenger_max_instances 1;";
+    let setup = OneApp::with(Language::Python, limits, |daemon| daemon);
+    let before = setup.app_pid();
+    let root = setup.app.dir().display().to_string();
+    let restart = ["restart-app", &root, "--wait", "--timeout", "60"];
+    let restarted = setup.daemon.tool("passenger-config", &restart);
+    assert!(restarted.status.success(), "{restarted:?}");
+    assert_ne!(setup.app_pid(), before);
+}

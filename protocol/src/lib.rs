@@ -27,8 +27,8 @@ pub mod status;
 
 mod payload;
 mod reader;
-mod varint;
 mod request_head;
+mod varint;
 
 pub use payload::PayloadError;
 pub use reader::ReadError;

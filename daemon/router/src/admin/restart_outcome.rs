@@ -42,7 +42,7 @@ fn outcome(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Valu
             return failed("the new processes exit soon after they have started");
         }
         // No process of an older version is left, and the required processes serve.
-        let is_done = pool.outdated(id) == 0 && group.starting == 0 && !group.is_below_minimum();
+        let is_done = pool.outdated(id) == 0 && group.starting == 0 && !pool.lacks_processes(id);
         is_done.then(|| json!({ "outcome": DONE }))
     })
 }

@@ -100,6 +100,15 @@ impl Pool {
         limits.into_iter().filter(|max| *max != 0).min().unwrap_or(usize::MAX)
     }
 
+    /// Whether the group has fewer processes than its minimum although the limits allow more, or none at all.
+    pub(crate) fn lacks_processes(&self, id: GroupId) -> bool {
+        let group = self.group(id);
+        let used = group.capacity_used();
+        let has_room =
+            used < self.max_processes_of(group) && self.capacity_used() < self.limits.max_processes;
+        group.is_below_minimum() && (has_room || used == 0)
+    }
+
     /// Has a process started for the group.
     pub(super) fn start_process(&mut self, id: GroupId, now: Instant) {
         let slot = self.new_slot(id, now);

@@ -24,8 +24,10 @@ pub(super) fn offer(native_dir: &Path, spec: &SpawnSpec) -> Option<OsString> {
     if !spec.settings.native_support {
         return Some("passenger_native_support is off".into());
     }
-    let objects = language.objects(native_dir);
-    Some(match check(native_dir, &objects, nix::unistd::geteuid()) {
+    // Without links, which others could change after the check.
+    let native_dir = fs::canonicalize(native_dir).unwrap_or_else(|_| native_dir.to_path_buf());
+    let objects = language.objects(&native_dir);
+    Some(match check(&native_dir, &objects, nix::unistd::geteuid()) {
         Ok(()) => objects.into(),
         // A value that begins with a slash is a directory.
         Err(why) if why.starts_with('/') => format!("refused: {why}").into(),
@@ -43,11 +45,12 @@ fn check(native_dir: &Path, objects: &Path, euid: Uid) -> Result<(), String> {
         Err(why) => return Err(format!("cannot examine {}: {why}", objects.display())),
     };
     check_dir(objects, &meta, euid)?;
-    let above = fs::canonicalize(native_dir).map_err(|why| format!("{}: {why}", native_dir.display()))?;
-    for dir in above.ancestors() {
+    for dir in native_dir.ancestors() {
         let meta = fs::metadata(dir).map_err(|why| format!("cannot examine {}: {why}", dir.display()))?;
+        // The owner of a sticky directory can rename what belongs to others.
+        check_owner(dir, &meta, euid)?;
         if meta.mode() & STICKY == 0 {
-            check_owner(dir, &meta, euid)?;
+            check_mode(dir, &meta)?;
         }
     }
     let entries = fs::read_dir(objects).map_err(|why| format!("cannot read {}: {why}", objects.display()))?;
@@ -76,6 +79,7 @@ fn check_interpreter(dir: &Path, euid: Uid) -> Result<(), String> {
         return Err(format!("{} is not a regular file", object.display()));
     }
     check_owner(&object, &meta, euid)?;
+    check_mode(&object, &meta)?;
     // The dynamic linker crashes on a file that has been cut off.
     match is_complete(&object, meta.len()) {
         Ok(true) => Ok(()),
@@ -106,13 +110,18 @@ fn check_dir(dir: &Path, meta: &Metadata, euid: Uid) -> Result<(), String> {
     if !meta.is_dir() {
         return Err(format!("{} is not a directory", dir.display()));
     }
-    check_owner(dir, meta, euid)
+    check_owner(dir, meta, euid)?;
+    check_mode(dir, meta)
 }
 
 fn check_owner(path: &Path, meta: &Metadata, euid: Uid) -> Result<(), String> {
     if meta.uid() != 0 && meta.uid() != euid.as_raw() {
         return Err(format!("{} belongs to another user than root", path.display()));
     }
+    Ok(())
+}
+
+fn check_mode(path: &Path, meta: &Metadata) -> Result<(), String> {
     if meta.mode() & 0o022 != 0 {
         return Err(format!("other users can write to {}: chmod go-w it", path.display()));
     }
@@ -215,8 +224,26 @@ mod tests {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
-        std::os::unix::fs::chown(native.object(), Some(12345), None).unwrap();
-        let why = format!("refused: {} belongs to another user than root", native.object().display());
+        for path in native.object().ancestors().take(4) {
+            std::os::unix::fs::chown(path, Some(12345), None).unwrap();
+            let why = format!("refused: {} belongs to another user than root", path.display());
+            assert_eq!(native.offer(), why);
+            std::os::unix::fs::chown(path, Some(0), None).unwrap();
+        }
+        // The owner of a sticky directory can replace what it contains.
+        std::os::unix::fs::chown(&native.0, Some(12345), None).unwrap();
+        fs::set_permissions(&native.0, fs::Permissions::from_mode(0o1755)).unwrap();
+        let why = format!("refused: {} belongs to another user than root", native.0.display());
         assert_eq!(native.offer(), why);
+    }
+
+    #[test]
+    fn a_link_to_the_directory_is_resolved_before_it_is_offered() {
+        let native = Objects::new("linked");
+        let link = native.0.with_extension("link");
+        symlink(&native.0, &link).unwrap();
+        let offered = offer(&link, &spec(AppKind::Ruby, "/app")).unwrap();
+        fs::remove_file(&link).unwrap();
+        assert_eq!(Path::new(&offered), native.0.join(common::native::RUBY.hash));
     }
 }

@@ -74,9 +74,13 @@ fn make_dir(dir: &Path) -> Result<(), String> {
             if let Some(above) = dir.parent() {
                 fs::create_dir_all(above).map_err(failed)?;
             }
-            fs::create_dir(dir).map_err(failed)?;
-            // Regardless of the umask.
-            fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(failed)
+            match fs::DirBuilder::new().mode(0o755).create(dir) {
+                // Regardless of the umask.
+                Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(failed),
+                // By another build at the same time.
+                Err(why) if why.kind() == ErrorKind::AlreadyExists => make_dir(dir),
+                Err(why) => Err(failed(why)),
+            }
         }
         Err(why) => Err(failed(why)),
     }
@@ -100,5 +104,24 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // It is empty or contains an incomplete object; a leftover does no harm.
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_at_the_same_time_create_the_same_directories() {
+        let top = std::env::temp_dir().join(format!("fp-builds.{}", std::process::id()));
+        for round in 0..50 {
+            let dir = top.join(round.to_string()).join("native");
+            let made: Vec<_> = std::thread::scope(|scope| {
+                let builds: Vec<_> = (0..8).map(|_| scope.spawn(|| make_dir(&dir))).collect();
+                builds.into_iter().map(|build| build.join().unwrap()).collect()
+            });
+            assert_eq!(made, vec![Ok(()); 8]);
+        }
+        fs::remove_dir_all(top).unwrap();
     }
 }
