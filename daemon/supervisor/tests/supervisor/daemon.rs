@@ -174,11 +174,13 @@ impl Daemon {
         (record, report)
     }
 
+    /// Returns a process's report, without what it says of the native support, which need not be built.
     pub(crate) fn report(&mut self, wanted: ProcessId) -> String {
-        self.reported(|report| match report {
+        let text = self.reported(|report| match report {
             Reported::Report(process, text) if *process == wanted => Some(text.clone()),
             _ => None,
-        })
+        });
+        text.split_inclusive('\n').filter(|line| !line.starts_with("native ")).collect()
     }
 
     pub(crate) fn stop(&mut self, process: ProcessId, how: StopHow) {
