@@ -86,6 +86,7 @@ mod tests {
     }
 
     /// A child that ends when its standard input is closed.
+    #[expect(clippy::zombie_processes, reason = "it is reaped by its pidfd")]
     fn waiting() -> (std::process::ChildStdin, Child) {
         let spawned = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn();
         let mut spawned = spawned.unwrap();
