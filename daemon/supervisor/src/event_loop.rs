@@ -57,7 +57,7 @@ impl Supervisor {
     fn wait_and_act(&mut self) -> io::Result<()> {
         self.router.suspend_or_resume_orders(Instant::now());
         for event in self.wait(self.next_due())? {
-            self.act(event);
+            self.act(event)?;
         }
         for notice in self.processes.measure_some() {
             self.router.send(&notice, &[]);
@@ -92,8 +92,11 @@ impl Supervisor {
                 poll.writable(writer, PollEvent::LogHasRoom);
             }
         }
-        for process in self.processes.iter() {
-            poll.readable(&process.child, PollEvent::ProcessEnded(process.record.process));
+        if let Some(exits) = self.processes.exits() {
+            poll.readable(exits, PollEvent::ProcessesEnded);
+        }
+        for (process, child) in self.processes.apart() {
+            poll.readable(child, PollEvent::ProcessEnded(process));
         }
         for (process, hello) in &forks {
             poll.readable(hello, PollEvent::ForkHello(*process));
@@ -128,9 +131,14 @@ impl Supervisor {
         poll.wait(until)
     }
 
-    fn act(&mut self, event: PollEvent) {
+    fn act(&mut self, event: PollEvent) -> io::Result<()> {
         match event {
             PollEvent::Signal => self.read_signals(),
+            PollEvent::ProcessesEnded => {
+                for process in self.processes.ended()? {
+                    self.process_ended(process);
+                }
+            }
             PollEvent::ProcessEnded(process) => self.process_ended(process),
             PollEvent::ForkHello(process) => self.receive_hellos(Some(process)),
             PollEvent::HookEnded(run) => {
@@ -160,6 +168,7 @@ impl Supervisor {
             PollEvent::RouterMessage => self.read_orders(),
             PollEvent::RouterEnded => self.router_ended(),
         }
+        Ok(())
     }
 
     /// Returns the earliest time at which something is due.

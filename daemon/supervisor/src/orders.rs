@@ -272,8 +272,8 @@ impl Supervisor {
     }
 
     fn unwatch(&mut self, watches: Vec<i32>) {
-        for watch in watches {
-            self.check(Question::Unwatch(watch), PendingAction::Unwatch);
+        if !watches.is_empty() {
+            self.check(Question::Unwatch(watches), PendingAction::Unwatch);
         }
     }
 

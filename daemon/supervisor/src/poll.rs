@@ -1,4 +1,5 @@
-//! The event wait of the supervisor: one `poll` over all descriptors, which returns events and handles none.
+//! The event wait of the supervisor: one `poll` over its descriptors, which returns events and handles none. It costs the same
+//! with thousands of processes, all of which are behind one descriptor.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -30,7 +31,9 @@ pub(super) enum PollEvent {
     LogHasRoom,
     /// The router has ended.
     RouterEnded,
-    /// An app process has ended.
+    /// App processes have ended; the table knows which.
+    ProcessesEnded,
+    /// This app process has ended.
     ProcessEnded(ProcessId),
     /// A program run for a hook has ended.
     HookEnded(RunId),

@@ -3,11 +3,12 @@
 //! The router only names a [`ProcessId`]; PIDs are used only for processes in this table, and a process is removed from
 //! it when it is reaped.
 
+mod exits;
 mod memory;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -20,6 +21,7 @@ use super::spawn::{Control, Launched, Term};
 use common::link::{Address, MAX_NATIVE, MAX_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
+use exits::Exits;
 use memory::Measurements;
 
 /// The stage of a process's life.
@@ -44,8 +46,6 @@ pub(super) struct Process {
     pub(super) output: OwnedFd,
     /// Whether the current router knows of it.
     pub(super) announced: bool,
-    /// When it is killed; set when no router is left to do so.
-    pub(super) kill_at: Option<Instant>,
     /// Readable when it has ended.
     pub(super) child: Child,
     owner: Option<OwnedFd>,
@@ -64,7 +64,6 @@ impl Process {
             group,
             output: pipes.output,
             announced: false,
-            kill_at: None,
             child,
             owner: Some(pipes.owner),
             term,
@@ -129,8 +128,7 @@ impl Process {
         self.stop(StopHow::Kill);
     }
 
-    fn pack(&self, writer: &mut HandoverWriter, now: Instant) -> io::Result<PackedProcess> {
-        let left = |due: Instant| due.saturating_duration_since(now).as_millis();
+    fn pack(&self, writer: &mut HandoverWriter, kill_in: Option<Duration>) -> io::Result<PackedProcess> {
         Ok(PackedProcess {
             record: self.record.clone(),
             stage: self.stage,
@@ -139,12 +137,12 @@ impl Process {
             owner: self.owner.as_ref().map(|owner| writer.pack(owner)).transpose()?,
             term: self.term,
             cgroup: self.cgroup.clone(),
-            kill_in_ms: self.kill_at.map(left).and_then(|ms| u64::try_from(ms).ok()),
+            kill_in_ms: kill_in.and_then(|left| u64::try_from(left.as_millis()).ok()),
         })
     }
 
     /// Fails with `NotFound` when it is not a child of this process.
-    fn unpack(packed: PackedProcess, reader: &mut HandoverReader, now: Instant) -> io::Result<Self> {
+    fn unpack(packed: PackedProcess, reader: &mut HandoverReader) -> io::Result<Self> {
         Ok(Self {
             child: Child::adopt(Pid::from_raw(packed.record.pid))?,
             output: reader.take(packed.output)?,
@@ -153,7 +151,6 @@ impl Process {
             stage: packed.stage,
             group: packed.group,
             announced: false,
-            kill_at: packed.kill_in_ms.map(|ms| now + Duration::from_millis(ms)),
             term: packed.term,
             // Preloaders end with their router: only that router knows what their code is for.
             control: None,
@@ -180,6 +177,10 @@ pub(super) struct PackedProcess {
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     table: BTreeMap<ProcessId, Process>,
+    /// Which of them have ended.
+    exits: Exits,
+    /// When these are killed, as no router is left to do so.
+    kills: BTreeMap<ProcessId, Instant>,
     last: u64,
     measurements: Measurements,
 }
@@ -197,7 +198,9 @@ impl Processes {
     /// Packs the last assigned ID and all live processes for the next program.
     pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<(u64, Vec<PackedProcess>)> {
         let now = Instant::now();
-        let packed: io::Result<_> = self.table.values().map(|process| process.pack(writer, now)).collect();
+        let kill_in = |id| self.kills.get(id).map(|due| due.saturating_duration_since(now));
+        let packed: io::Result<_> =
+            self.table.iter().map(|(id, process)| process.pack(writer, kill_in(id))).collect();
         Ok((self.last, packed?))
     }
 
@@ -209,7 +212,9 @@ impl Processes {
     ) -> io::Result<Self> {
         let (now, mut processes) = (Instant::now(), Self { last, ..Self::default() });
         for one in packed {
-            processes.insert(Process::unpack(one, reader, now)?);
+            let kill_at = one.kill_in_ms.map(|ms| now + Duration::from_millis(ms));
+            processes.kills.extend(kill_at.map(|due| (one.record.process, due)));
+            processes.insert(Process::unpack(one, reader)?);
         }
         Ok(processes)
     }
@@ -221,7 +226,23 @@ impl Processes {
     }
 
     pub(super) fn insert(&mut self, process: Process) {
+        self.exits.add(process.record.process, &process.child);
         self.table.insert(process.record.process, process);
+    }
+
+    /// Returns the descriptor that is readable when one of [`ended`](Self::ended) is there.
+    pub(super) fn exits(&self) -> Option<&impl AsFd> {
+        self.exits.readable()
+    }
+
+    /// Returns those whose descriptor must be waited for by itself.
+    pub(super) fn apart(&self) -> impl Iterator<Item = (ProcessId, &Child)> {
+        self.exits.apart().filter_map(|id| Some((id, &self.table.get(&id)?.child)))
+    }
+
+    /// Returns those that have ended and are not reaped yet.
+    pub(super) fn ended(&self) -> io::Result<Vec<ProcessId>> {
+        self.exits.ended()
     }
 
     pub(super) fn get(&self, process: ProcessId) -> Option<&Process> {
@@ -291,20 +312,26 @@ impl Processes {
             Stage::Starting | Stage::Ready => tracing::warn!("{} {how}", process.name()),
         }
         let process = self.table.remove(&id)?;
+        self.exits.remove(id, &process.child);
+        self.kills.remove(&id);
         let notice = process.announced.then_some(Notice::Exited { process: id, how });
         Some(Ended { cgroup: process.cgroup, notice })
     }
 
     /// Returns the next time at which a process is to be killed or measured.
     pub(super) fn due(&self) -> Option<Instant> {
-        let kill = self.iter().filter_map(|process| process.kill_at).min();
+        let kill = self.kills.values().min().copied();
         kill.into_iter().chain(self.measurements.due()).min()
     }
 
     pub(super) fn kill_overdue(&mut self, now: Instant) {
-        for process in self.iter_mut().filter(|process| process.kill_at.is_some_and(|due| due <= now)) {
-            process.kill_at = None;
-            process.kill("does not exit and is killed");
+        let due = self.kills.iter().filter(|(_, due)| **due <= now);
+        let overdue: Vec<ProcessId> = due.map(|(id, _)| *id).collect();
+        for id in overdue {
+            self.kills.remove(&id);
+            if let Some(process) = self.table.get_mut(&id) {
+                process.kill("does not exit and is killed");
+            }
         }
     }
 
@@ -322,16 +349,16 @@ impl Processes {
     /// router cannot know whether their code is still current. The rest waits for the next router.
     pub(super) fn orphan(&mut self, kill_at: Instant) {
         self.measurements = Measurements::default();
-        for process in self.iter_mut() {
+        for (id, process) in &mut self.table {
             process.announced = false;
             match process.stage {
                 Stage::Starting => process.kill("was not ready and ends with its router"),
                 Stage::Ready if process.is_preloader() => {
                     process.stop(StopHow::Gracefully);
-                    process.kill_at = Some(kill_at);
+                    self.kills.insert(*id, kill_at);
                 }
                 Stage::Ready => {}
-                Stage::Stopping => process.kill_at = Some(kill_at),
+                Stage::Stopping => drop(self.kills.insert(*id, kill_at)),
             }
         }
     }

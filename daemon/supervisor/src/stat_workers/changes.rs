@@ -3,7 +3,7 @@
 //! Stat workers add and remove the watches, because either may block; the supervisor only reads events, which does not.
 //! Without a watch (none left, a network file system) the check at a request remains.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::restart_files::{Names, Watched};
+use super::watches::Watches;
 
 /// Most watches, and most of directories that belong to one user.
 const MAX_WATCHES: usize = 1024;
 const MAX_PER_OWNER: usize = 128;
+/// Replaced watches that are removed with one question, as many apps may replace one with each check.
+const EVICTED_AT_A_TIME: usize = 32;
 /// Pause after events were read, so that no app keeps the supervisor busy.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Most reads of events at a time, each of some 4 KiB.
@@ -31,21 +34,14 @@ pub(crate) struct Changes {
     /// Created with the first watch; `None` before, and when the kernel refuses.
     inotify: Option<Inotify>,
     refused: bool,
-    watches: HashMap<i32, Watch>,
+    watches: Watches,
+    /// Watches that were replaced by others, and are to be removed, many at a time.
+    evicted: Vec<i32>,
     /// Number of answers so far, by which the least recently wanted watch is known.
     answers: u64,
     /// No event is read before this.
     quiet_until: Option<Instant>,
     window: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Watch {
-    owner: u32,
-    /// The names that matter, each with the directory of restart files that has changed then.
-    names: Vec<(Names, PathBuf)>,
-    last_wanted: u64,
-    noise: usize,
 }
 
 /// What events say.
@@ -65,7 +61,8 @@ impl Default for Changes {
         Self {
             inotify: None,
             refused: false,
-            watches: HashMap::new(),
+            watches: Watches::default(),
+            evicted: Vec::new(),
             answers: 0,
             quiet_until: None,
             window: Instant::now(),
@@ -108,47 +105,39 @@ impl Changes {
             }
             Vec::new()
         });
-        let is_added = |number: &i32| added.iter().any(|watched| watched.number == *number);
-        let mut unwanted = self.forget(dir, is_added);
-        for Watched { number, owner, names } in added {
-            let watch = self.watches.entry(number).or_default();
-            (watch.owner, watch.last_wanted) = (owner, self.answers);
-            let names = (names, dir.to_path_buf());
-            if !watch.names.contains(&names) {
-                watch.names.push(names);
-            }
-            unwanted.extend(self.above_limit(owner));
+        let is_added = |number| added.iter().any(|watched| watched.number == number);
+        let mut unwanted = self.watches.forget(dir, is_added);
+        self.evicted.retain(|number| !is_added(*number));
+        for watched in added {
+            let owner = watched.owner;
+            self.watches.add(dir, watched, self.answers);
+            self.evict_above_limit(owner);
+        }
+        if self.evicted.len() >= EVICTED_AT_A_TIME {
+            unwanted.append(&mut self.evicted);
         }
         unwanted
     }
 
-    /// Removes `dir` from all watches but these; returns the watches that serve no other directory.
-    fn forget(&mut self, dir: &Path, is_kept: impl Fn(&i32) -> bool) -> Vec<i32> {
-        for (_, watch) in self.watches.iter_mut().filter(|(number, _)| !is_kept(number)) {
-            watch.names.retain(|(_, of)| of != dir);
-        }
-        let unused = self.watches.extract_if(|_, watch| watch.names.is_empty());
-        unused.map(|(number, _)| number).collect()
-    }
-
     /// Removes the watch that was wanted least recently if there are too many, of this user or in all.
-    fn above_limit(&mut self, owner: u32) -> Option<i32> {
-        let own = self.watches.values().filter(|watch| watch.owner == owner).count();
-        let mut candidates: Vec<_> = self.watches.iter().collect();
-        if self.watches.len() <= MAX_WATCHES {
-            candidates.retain(|(_, watch)| watch.owner == owner && own > MAX_PER_OWNER);
-        }
-        let oldest = candidates.into_iter().min_by_key(|(_, watch)| watch.last_wanted);
-        let oldest = oldest.map(|(number, _)| *number)?;
-        self.watches.remove(&oldest);
-        Some(oldest)
+    fn evict_above_limit(&mut self, owner: u32) {
+        let oldest = if self.watches.len() > MAX_WATCHES {
+            self.watches.oldest(None)
+        } else if self.watches.owned_by(owner) > MAX_PER_OWNER {
+            self.watches.oldest(Some(owner))
+        } else {
+            None
+        };
+        let Some(oldest) = oldest else { return };
+        self.watches.remove(oldest);
+        self.evicted.push(oldest);
     }
 
     /// Reads events.
     pub(crate) fn read(&mut self, now: Instant) -> Changed {
         if now.duration_since(self.window) > WINDOW {
             self.window = now;
-            self.watches.values_mut().for_each(|watch| watch.noise = 0);
+            self.watches.reset_noise();
         }
         let mut changed = Changed::default();
         for _ in 0..MAX_READS {
@@ -163,17 +152,16 @@ impl Changes {
 
     fn note(&mut self, number: i32, mask: AddWatchFlags, name: Option<OsString>, changed: &mut Changed) {
         if mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            let names = self.watches.values().flat_map(|watch| &watch.names);
-            changed.dirs.extend(names.map(|(_, dir)| dir.clone()));
+            changed.dirs.extend(self.watches.dirs().cloned());
             return;
         }
         if mask.contains(AddWatchFlags::IN_IGNORED) {
             // The directory was removed; another may take its place.
-            let names = self.watches.remove(&number).map(|watch| watch.names).unwrap_or_default();
+            let names = self.watches.remove(number).map(|watch| watch.names).unwrap_or_default();
             changed.replaced.extend(names.into_iter().map(|(_, dir)| dir));
             return;
         }
-        let (Some(watch), Some(name)) = (self.watches.get_mut(&number), name) else { return };
+        let (Some(watch), Some(name)) = (self.watches.get_mut(number), name) else { return };
         let mut is_new = false;
         for (names, dir) in watch.names.iter().filter(|(names, _)| names.contain(&name)) {
             let dirs = if *names == Names::Files { &mut changed.dirs } else { &mut changed.replaced };
@@ -184,7 +172,7 @@ impl Changes {
         }
         watch.noise += 1;
         if watch.noise > MAX_NOISE {
-            self.watches.remove(&number);
+            self.watches.remove(number);
             changed.unwanted.push(number);
         }
     }
@@ -236,17 +224,37 @@ mod tests {
     #[test]
     fn watches_are_bounded_for_each_user_and_in_all() {
         let mut changes = Changes::default();
-        let mut number = 0;
+        let (mut number, mut removed) = (0, BTreeSet::new());
         for owner in 0..20 {
             for _ in 0..=MAX_PER_OWNER {
                 number += 1;
                 let dir = PathBuf::from(format!("/{number}"));
-                let unwanted = changes.watched(&dir, watched(number, owner));
-                assert!(unwanted.len() <= 1);
+                removed.extend(changes.watched(&dir, watched(number, owner)));
+                assert!(
+                    removed.len() + changes.watches.len() + EVICTED_AT_A_TIME
+                        > usize::try_from(number).unwrap()
+                );
             }
         }
         assert_eq!(changes.watches.len(), MAX_WATCHES);
-        assert!(changes.watches.contains_key(&number), "the last one is wanted most");
+        assert!(changes.watches.get_mut(number).is_some(), "the last one is wanted most");
+    }
+
+    #[test]
+    fn a_replaced_watch_that_is_wanted_again_is_not_removed() {
+        let mut changes = Changes::default();
+        let (mut number, mut removed) = (0, Vec::new());
+        let most = i32::try_from(MAX_PER_OWNER).unwrap();
+        while removed.is_empty() {
+            number += 1;
+            removed = changes.watched(Path::new(&format!("/{number}")), watched(number, 7));
+            if number == most + 1 {
+                assert_eq!(changes.evicted, [1]);
+                changes.watched(Path::new("/1"), watched(1, 7));
+            }
+        }
+        assert_eq!((removed.len(), removed.contains(&1)), (EVICTED_AT_A_TIME, false));
+        assert!(changes.watches.get_mut(1).is_some() && changes.watches.get_mut(2).is_none());
     }
 
     #[test]

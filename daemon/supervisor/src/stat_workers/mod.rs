@@ -6,6 +6,7 @@
 
 mod changes;
 mod question;
+mod watches;
 mod worker;
 
 use std::collections::VecDeque;

@@ -17,8 +17,8 @@ use common::sys::dir_watch;
 pub(crate) enum Question {
     /// The restart files in this directory.
     RestartFiles(PathBuf),
-    /// No check: removes a watch that a check of restart files has added.
-    Unwatch(i32),
+    /// No check: removes watches that checks of restart files have added.
+    Unwatch(Vec<i32>),
     /// Whether an app is at its configured path, and which user it runs as.
     App(Box<Precheck>),
     /// Whether nginx's default user and group can be used.
@@ -58,7 +58,7 @@ impl Question {
         let dir = self.dir().display();
         match self {
             Self::RestartFiles(_) => format!("{dir} does not answer: the file system hangs"),
-            Self::Unwatch(_) => "the end of a watch of restart files does not answer".to_owned(),
+            Self::Unwatch(_) => "the end of watches of restart files does not answer".to_owned(),
             Self::Users(users, _) => {
                 let user = &users.default_user;
                 format!("the lookup of user \"{user}\" does not answer: the directory service hangs")
@@ -81,8 +81,11 @@ impl Question {
     pub(super) fn answer(&self, inotify: Option<OwnedFd>) -> Answer {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::check(dir, inotify.as_ref())),
-            Self::Unwatch(watch) => {
-                inotify.iter().for_each(|inotify| dir_watch::remove(inotify, *watch));
+            Self::Unwatch(watches) => {
+                let inotify = inotify.as_ref();
+                watches
+                    .iter()
+                    .for_each(|watch| inotify.into_iter().for_each(|from| dir_watch::remove(from, *watch)));
                 Answer::Unwatched
             }
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),

@@ -174,7 +174,7 @@ impl Daemon {
         (record, report)
     }
 
-    /// What a process reports, without the line on native support, which may be built or not.
+    /// Returns a process's report, without what it says of the native support, which need not be built.
     pub(crate) fn report(&mut self, wanted: ProcessId) -> String {
         let text = self.reported(|report| match report {
             Reported::Report(process, text) if *process == wanted => Some(text.clone()),
