@@ -27,8 +27,9 @@ pub mod status;
 
 mod payload;
 mod reader;
-mod varint;
 mod request_head;
+mod response_head;
+mod varint;
 
 pub use payload::PayloadError;
 pub use reader::ReadError;
