@@ -179,6 +179,7 @@ fn record(slot: Slot) -> ProcessRecord {
         started_ms: 0,
         max_concurrent: Some(SLOTS as u32),
         revision: None,
+        native: None,
         environment: BTreeMap::new(),
         handover_data: Vec::new(),
     }
