@@ -241,16 +241,16 @@ impl Exchange<'_, '_> {
             self.nginx.request_slot.clone(),
             self.metrics.clone(),
         );
-        relay.session = Some(lease.session.clone());
+        relay.session = Some(&lease);
         let limit = self.route.settings.router.max_request_time;
         let options = self.router.backlog_options();
         let dispatcher = &self.router.dispatcher;
-        let others_wait = || {
-            lease.session.is_served() && dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
-        };
+        let others_wait =
+            || lease.is_served() && dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot));
         let ended =
             relay_both(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
         let may_retry = may_retry && !relay.received;
+        let (is_reusable, begun) = (relay.decoder.is_reusable(), relay.begun);
         match ended {
             Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
             // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
@@ -259,13 +259,13 @@ impl Exchange<'_, '_> {
             {
                 Attempt::Retry(err.to_string())
             }
-            Ok(complete) => Attempt::Done(self.finish(&relay, app, lease, complete).await),
+            Ok(complete) => Attempt::Done(self.finish(is_reusable, app, lease, complete).await),
             Err(error) => {
                 if matches!(error, ExchangeError::TimedOut(_)) {
                     dispatcher.kill(&lease.worker, Some(self.slow_request()));
                 }
                 drop(app);
-                Attempt::Done(self.fail(&relay, lease, error).await)
+                Attempt::Done(self.fail(begun, lease, error).await)
             }
         }
     }

@@ -48,7 +48,7 @@ pub(super) async fn relay_both(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
-    relay: &mut Relay,
+    relay: &mut Relay<'_>,
     options: &BacklogOptions,
     limit: Option<Duration>,
     others_wait: impl Fn() -> bool,
