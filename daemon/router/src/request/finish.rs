@@ -39,7 +39,8 @@ impl Exchange<'_, '_> {
             }
             let NginxConn { stream, input, from_app, .. } = &mut *self.nginx;
             let app = tunnel::Side { stream: &app, input: from_app };
-            tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
+            let client = tunnel::Side { stream, input };
+            Box::pin(tunnel::run(client, app, lease.worker.tunnels_end())).await;
             return KeepAlive::Close;
         }
         if self.body.is_delivered() && is_reusable && self.nginx.from_app.is_empty() {
@@ -60,7 +61,7 @@ impl Exchange<'_, '_> {
             return KeepAlive::Close;
         }
         self.nginx.stream.relax();
-        self.finish_body().await
+        if self.body.is_done() { KeepAlive::Keep } else { Box::pin(self.finish_body()).await }
     }
 
     /// Whether nginx's connection can take another request, which requires the end of the current one's body.
