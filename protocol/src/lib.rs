@@ -28,6 +28,7 @@ pub mod status;
 mod payload;
 mod reader;
 mod request_head;
+mod response_head;
 mod varint;
 
 pub use payload::PayloadError;

@@ -14,7 +14,6 @@ use crate::pairs::Pairs;
 use crate::payload::PayloadError;
 use crate::request_head;
 use crate::settings::Digest;
-use crate::varint;
 
 /// The name under which the client's HTTP version is sent before the headers, unless it is `HTTP/1.1`. It is not a
 /// valid header name; a daemon that does not know it skips it.
@@ -118,7 +117,7 @@ impl RequestHead<'_> {
     ) -> Result<(), PayloadError> {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
-        varint::put_request_head(out, self);
+        request_head::encode(out, self);
         out.extend_from_slice(settings);
         headers(out);
         let len = out.len() - start - HEADER_LEN;

@@ -1,22 +1,47 @@
-//! Decoder of a request head: reads what bincode would read, without its generic machinery, as every request pays for
-//! it. A test compares both.
-//!
-//! Numbers of up to 250 are one byte; 251, 252 and 253 announce two, four and eight bytes. Bytes follow their length, an
-//! enum's fields its number.
+//! The encoding of a request head, which every request pays for: the module encodes it and the router decodes it, in
+//! bincode's format without its generic machinery. Tests compare both.
 
 use crate::app_kind::AppKind;
 use crate::limits::MAX_REQUEST_HEAD;
 use crate::reader::{ReadError, Reader};
 use crate::request::{AppRef, BodyLength, RequestHead};
 use crate::settings::Digest;
-
-const TWO_BYTES: u8 = 251;
-const FOUR_BYTES: u8 = 252;
-const EIGHT_BYTES: u8 = 253;
+use crate::varint::{bytes, number, put, put_bytes};
 
 /// The kinds in the order of their numbers.
 const KINDS: [AppKind; 5] =
     [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic];
+
+/// Appends a head.
+pub(crate) fn encode(out: &mut Vec<u8>, head: &RequestHead<'_>) {
+    out.extend_from_slice(&head.settings_digest.0);
+    put(out, u64::from(head.settings_len));
+    put_bytes(out, head.app.group);
+    put_bytes(out, head.app.root);
+    out.push(head.app.kind as u8);
+    put_bytes(out, head.app.start_command);
+    for part in [head.method, head.uri, head.base_uri, head.document_root, head.remote_addr] {
+        put_bytes(out, part);
+    }
+    put(out, u64::from(head.remote_port));
+    put_bytes(out, head.remote_user);
+    put_bytes(out, head.server_software);
+    out.extend_from_slice(&[u8::from(head.https), u8::from(head.upgrade)]);
+    put(out, head.started_ms);
+    put_body_length(out, head.body);
+}
+
+/// Appends the length of a body.
+pub(crate) fn put_body_length(out: &mut Vec<u8>, length: BodyLength) {
+    match length {
+        BodyLength::None => out.push(0),
+        BodyLength::Known(len) => {
+            out.push(1);
+            put(out, len);
+        }
+        BodyLength::Unknown => out.push(2),
+    }
+}
 
 /// Decodes a head from the start of `payload`; also returns what follows it.
 pub(crate) fn decode(payload: &[u8]) -> Result<(RequestHead<'_>, &[u8]), ReadError> {
@@ -49,26 +74,8 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<RequestHead<'a>, ReadError> {
         https: flag(reader, "flag for HTTPS")?,
         upgrade: flag(reader, "flag for upgrades")?,
         started_ms: number(reader, "time")?,
-        body: body(reader)?,
+        body: body_length(reader)?,
     })
-}
-
-/// Reads a number; one that announces more bytes than `N` has, or does not fit, is invalid.
-fn number<N: TryFrom<u64>>(reader: &mut Reader<'_>, what: &'static str) -> Result<N, ReadError> {
-    let first = reader.u8(what)?;
-    let number = match first {
-        TWO_BYTES => u64::from(u16::from_le_bytes(reader.array(what)?)),
-        FOUR_BYTES if size_of::<N>() >= 4 => u64::from(u32::from_le_bytes(reader.array(what)?)),
-        EIGHT_BYTES if size_of::<N>() >= 8 => u64::from_le_bytes(reader.array(what)?),
-        FOUR_BYTES.. => return Err(ReadError::InvalidValue(what)),
-        small => u64::from(small),
-    };
-    N::try_from(number).map_err(|_| ReadError::InvalidValue(what))
-}
-
-fn bytes<'a>(reader: &mut Reader<'a>, what: &'static str) -> Result<&'a [u8], ReadError> {
-    let len = number::<usize>(reader, what)?;
-    reader.take(len, what)
 }
 
 fn flag(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, ReadError> {
@@ -85,7 +92,8 @@ fn kind(reader: &mut Reader<'_>) -> Result<AppKind, ReadError> {
     KINDS.get(at as usize).copied().ok_or(ReadError::InvalidValue(WHAT))
 }
 
-fn body(reader: &mut Reader<'_>) -> Result<BodyLength, ReadError> {
+/// Reads the length of a body.
+pub(crate) fn body_length(reader: &mut Reader<'_>) -> Result<BodyLength, ReadError> {
     const WHAT: &str = "length of the body";
     match number::<u32>(reader, WHAT)? {
         0 => Ok(BodyLength::None),
@@ -96,7 +104,7 @@ fn body(reader: &mut Reader<'_>) -> Result<BodyLength, ReadError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -167,8 +175,54 @@ mod tests {
         }
     }
 
+    /// Numbers of every length, and those at which it changes.
+    pub(crate) fn numbers() -> impl Strategy<Value = u64> {
+        let limits = [0, 250, 251, 252, 255, 65_535, 65_536, u64::from(u32::MAX), 1 << 32, u64::MAX];
+        prop_oneof![prop::sample::select(limits.to_vec()), any::<u64>(), 0..1000u64]
+    }
+
+    pub(crate) fn lengths() -> impl Strategy<Value = BodyLength> {
+        prop_oneof![Just(BodyLength::None), Just(BodyLength::Unknown), numbers().prop_map(BodyLength::Known)]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_request_head_has_the_bytes_of_serde(
+            texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 10),
+            digest in any::<[u8; 16]>(),
+            (settings_len, started_ms, remote_port) in (numbers(), numbers(), numbers()),
+            (https, upgrade, kind) in (any::<bool>(), any::<bool>(), 0..KINDS.len()),
+            body in lengths(),
+        ) {
+            let head = RequestHead {
+                settings_digest: Digest(digest),
+                settings_len: settings_len as u32,
+                app: AppRef {
+                    group: &texts[0],
+                    root: &texts[1],
+                    kind: KINDS[kind],
+                    start_command: &texts[2],
+                },
+                method: &texts[3],
+                uri: &texts[4],
+                base_uri: &texts[5],
+                document_root: &texts[6],
+                remote_addr: &texts[7],
+                remote_port: remote_port as u16,
+                remote_user: &texts[8],
+                server_software: &texts[9],
+                https,
+                upgrade,
+                started_ms,
+                body,
+            };
+            let (mut serdes, mut ours) = (Vec::new(), Vec::new());
+            payload::encode("request head", &head, &mut serdes).unwrap();
+            encode(&mut ours, &head);
+            prop_assert_eq!(ours, serdes);
+        }
 
         #[test]
         fn any_bytes_are_read_or_refused_as_by_bincode(bytes in vec(any::<u8>(), 0..300)) {

@@ -6,7 +6,7 @@ use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
 use crate::request::BodyLength;
-use crate::varint;
+use crate::response_head;
 
 /// The head of a final or interim response; its headers follow as [`Pairs`] to the end of the payload.
 ///
@@ -81,10 +81,10 @@ impl ResponseHead<'_> {
     ) -> Result<(), PayloadError> {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
-        let written = payload::encode("response head", self, out);
+        response_head::encode(out, self);
         headers(out);
         let len = out.len() - start - HEADER_LEN;
-        if written.is_err() || len > kind.max_len() as usize {
+        if len > kind.max_len() as usize {
             out.truncate(start);
             return Err(PayloadError::TooLong("response head"));
         }
@@ -103,11 +103,10 @@ impl<'a> Response<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Self, PayloadError> {
         const WHAT: &str = "response head";
         let damaged = || PayloadError::Malformed(WHAT, "a field is cut or invalid".to_owned());
-        let (head, used) = varint::take_response_head(payload).ok_or_else(damaged)?;
+        let (head, rest) = response_head::decode(payload).map_err(|_| damaged())?;
         if !(100..=999).contains(&head.status) {
             return Err(PayloadError::Malformed(WHAT, format!("{} is not a status code", head.status)));
         }
-        let rest = payload.get(used..).unwrap_or_default();
         let headers = Pairs::parse(rest).map_err(|err| PayloadError::Pairs(WHAT, err))?;
         Ok(Self { head, headers })
     }

@@ -15,6 +15,8 @@ const MAX_PART: usize = 512;
 /// Smallest part, for any number of tasks: that of one read.
 const MIN_PART: usize = 16;
 
+/// An item of fewer bytes is a tiny one.
+const TINY_ITEM: usize = 16;
 /// A read of fewer bytes is a small one.
 const SMALL_READ: usize = 256;
 /// Number of small reads after which their rate is checked.
@@ -43,6 +45,8 @@ pub(crate) struct FairShare {
     /// The round in which it last did more than [`MIN_PART`], and what it did in it.
     round: u64,
     work: usize,
+    /// Bytes of the items in that work.
+    bytes: usize,
     pace: Pace,
 }
 
@@ -57,11 +61,27 @@ impl FairShare {
     /// Counts work, and lets other tasks run if the part of this one is used up.
     pub(crate) async fn spend(&mut self, work: usize) {
         if self.is_used_up(work) {
-            self.work = 0;
+            (self.work, self.bytes) = (0, 0);
             let ended = self.round;
             tokio::task::yield_now().await;
             end_round(ended);
         }
+    }
+
+    /// Counts an item of so many bytes, and lets other tasks run if the part of this one is used up. Pauses if most
+    /// items were tiny: they would keep the thread busy for little data.
+    pub(crate) async fn spend_item(&mut self, bytes: usize) {
+        if self.counts_tiny_items(bytes) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.spend(0).await;
+    }
+
+    /// Counts an item; true if the part of this task is used up by tiny ones.
+    fn counts_tiny_items(&mut self, bytes: usize) -> bool {
+        let is_used_up = self.is_used_up(1);
+        self.bytes += bytes;
+        is_used_up && self.bytes < self.work * TINY_ITEM
     }
 
     /// Counts work; true if other tasks must run now.
@@ -75,7 +95,7 @@ impl FairShare {
         if self.round != round.number {
             round.tasks += 1;
             CURRENT.set(round);
-            (self.round, self.work) = (round.number, work.max(MIN_PART));
+            (self.round, self.work, self.bytes) = (round.number, work.max(MIN_PART), 0);
         }
         self.work >= round.part()
     }
@@ -194,6 +214,17 @@ mod tests {
             assert!(!FairShare::default().is_used_up(MIN_PART - 1));
         }
         assert_eq!(use_up(&mut FairShare::default()), MAX_PART);
+    }
+
+    #[test]
+    fn a_part_of_tiny_items_ends_with_a_pause() {
+        let pauses = |bytes| {
+            let mut share = FairShare::default();
+
+            (0..2 * MAX_PART).any(|_| share.counts_tiny_items(bytes))
+        };
+        assert!(pauses(6));
+        assert!(!pauses(1024));
     }
 
     #[test]

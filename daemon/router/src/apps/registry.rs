@@ -18,7 +18,7 @@ use super::rosters::Rosters;
 use crate::app::route::{Described, HandoverData, Route, RoutePin};
 use crate::app::settings::AppSettings;
 use crate::dispatch::Dispatcher;
-use crate::pool::{GroupId, GroupOptions, RestartHow};
+use crate::pool::{ByNumber, GroupId, GroupOptions, RestartHow};
 
 /// One settings block may serve many roots: `root` can contain variables.
 type ByRoot = HashMap<Vec<u8>, Arc<Route>>;
@@ -32,7 +32,7 @@ pub(super) struct Registry {
     defaults: Settings,
     pub(super) by_digest: ByDigest,
     pub(super) groups: HashMap<String, GroupId>,
-    pub(super) active_routes: HashMap<GroupId, ActiveRoute>,
+    pub(super) active_routes: ByNumber<GroupId, ActiveRoute>,
     pub(super) rosters: Rosters,
     pub(super) configurations: Configurations,
     /// Apps that are no longer configured and not removed yet.

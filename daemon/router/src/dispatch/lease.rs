@@ -1,5 +1,6 @@
 //! Guard for a session of a process that a request holds.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Dispatcher;
@@ -12,16 +13,21 @@ use crate::sys::stream::Stream;
 /// One session of a process, held by a request. Dropping it gives the session back.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    dispatcher: Arc<Dispatcher>,
-    pub(crate) worker: Arc<Worker>,
-    pub(crate) session: Arc<Session>,
+    session: Session,
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
 }
 
 impl Lease {
     /// Holds a session that the pool has counted.
     pub(super) fn new(dispatcher: Arc<Dispatcher>, worker: Arc<Worker>) -> Self {
-        let session = Session::new(dispatcher.clone(), worker.clone());
-        Self { dispatcher, worker, session }
+        Self { session: Session::new(dispatcher, worker) }
     }
 
     /// Records that the process asks for out-of-band work, between requests.
@@ -34,6 +40,16 @@ impl Lease {
         let connection = self.worker.connection().await?;
         self.session.connect();
         Ok(connection)
+    }
+
+    /// Returns the connection that [`Self::connection`] would return at once, if there is one: it was used before. Nearly
+    /// every request gets one, without a future.
+    pub(crate) fn idle_connection(&self) -> Option<std::io::Result<Stream>> {
+        let connection = self.worker.idle_connection()?;
+        if connection.is_ok() {
+            self.session.connect();
+        }
+        Some(connection)
     }
 
     /// Keeps the request's connection for the next one.

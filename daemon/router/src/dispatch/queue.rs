@@ -26,14 +26,19 @@ enum Begun {
 impl Dispatcher {
     /// Returns a session of one of the group's processes if the request need not wait; then [`Self::checkout`] would
     /// return it at once.
-    pub(crate) fn checkout_now(self: &Arc<Self>, group: GroupId, wanted: Option<u32>) -> Option<Lease> {
+    pub(crate) fn checkout_now(
+        self: &Arc<Self>,
+        group: GroupId,
+        wanted: Option<u32>,
+        now: Instant,
+    ) -> Option<Lease> {
         let worker = {
             let mut tables = self.tables.lock();
             if tables.closing {
                 return None;
             }
             let wanted = tables.wanted(group, wanted);
-            let slot = tables.pool.checkout_now(group, wanted, Instant::now())?;
+            let slot = tables.pool.checkout_now(group, wanted, now)?;
             tables.workers.get(&slot)?.clone()
         };
         Some(Lease::new(self.clone(), worker))

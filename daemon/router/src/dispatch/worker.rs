@@ -86,8 +86,7 @@ impl Worker {
     /// greeted one that was opened earlier: then that is used. The connection is counted until [`Self::uncount`].
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
-            // Without a task that may be told of a connection that is kept meanwhile.
-            if let Some(stream) = self.quiet(|connections| connections.take()) {
+            if let Some(stream) = self.idle_connection() {
                 return Ok((stream?, true));
             }
             let kept = self.kept.notified();
@@ -106,6 +105,11 @@ impl Worker {
                 () = kept, if self.probe.is_running() => {}
             }
         }
+    }
+
+    /// Returns the connection that [`Self::connection`] would return at once, if there is one.
+    pub(super) fn idle_connection(&self) -> Option<io::Result<Stream>> {
+        self.quiet(Connections::take)
     }
 
     /// Returns the first idle connection, as `take` returns them, on which nothing has arrived.

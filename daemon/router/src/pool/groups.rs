@@ -1,16 +1,18 @@
 //! The groups of the pool: added, reconfigured, paused and removed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};
 use std::time::Instant;
 
 use super::group::{Group, GroupOptions};
-use super::{Deployment, GroupId, Pool, State, Waiter};
+use super::{ByNumber, Deployment, GroupId, Pool, State, Waiter};
 
 /// All groups by ID. IDs are not reused: an outdated ID finds an empty group that no app uses.
 #[derive(Debug, Clone)]
 pub(super) struct Groups {
-    by_id: BTreeMap<GroupId, Group>,
+    by_id: ByNumber<GroupId, Group>,
+    /// Their IDs in order. A request looks its group up several times, which must not depend on how many there are.
+    ids: BTreeSet<GroupId>,
     next: usize,
     removed: Group,
 }
@@ -18,15 +20,15 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn new() -> Self {
         let options = GroupOptions { max_instances: 1, max_queue: 1, ..GroupOptions::default() };
-        Self { by_id: BTreeMap::new(), next: 0, removed: Group::new(options) }
+        Self { by_id: ByNumber::default(), ids: BTreeSet::new(), next: 0, removed: Group::new(options) }
     }
 
     pub(super) fn ids(&self) -> Vec<GroupId> {
-        self.by_id.keys().copied().collect()
+        self.ids.iter().copied().collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.by_id.values()
+        self.ids.iter().filter_map(|id| self.by_id.get(id))
     }
 }
 
@@ -49,12 +51,13 @@ impl Pool {
         let id = GroupId(self.groups.next);
         self.groups.next += 1;
         self.groups.by_id.insert(id, Group::new(options));
+        self.groups.ids.insert(id);
         id
     }
 
     /// Removes a group that has no process and no waiting request; false when it has.
     pub(crate) fn remove_group(&mut self, id: GroupId) -> bool {
-        self.is_unused(id) && self.groups.by_id.remove(&id).is_some()
+        self.is_unused(id) && self.groups.ids.remove(&id) && self.groups.by_id.remove(&id).is_some()
     }
 
     /// Whether the group exists: true until it is removed.

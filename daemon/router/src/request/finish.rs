@@ -16,7 +16,7 @@ use crate::app_protocol::request_body::BodyError;
 use crate::nginx_conn::{KeepAlive, NginxConn};
 use crate::output::log_limit::LogLimit;
 use crate::response::error_page::Page;
-use crate::response::relay::{Complete, Relay, RelayError};
+use crate::response::relay::{Complete, RelayError};
 use crate::response::{empty, tunnel};
 use crate::sys::stream::Stream;
 
@@ -24,10 +24,11 @@ use crate::sys::stream::Stream;
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Exchange<'_, '_> {
-    /// Ends a request after a complete response: keeps the connections that can be kept.
+    /// Ends a request after a complete response: keeps the connections that can be kept. `is_reusable` is true when the
+    /// app's response allows another one on its connection.
     pub(super) async fn finish(
         &mut self,
-        relay: &Relay,
+        is_reusable: bool,
         app: Stream,
         lease: Lease,
         complete: Complete,
@@ -38,10 +39,11 @@ impl Exchange<'_, '_> {
             }
             let NginxConn { stream, input, from_app, .. } = &mut *self.nginx;
             let app = tunnel::Side { stream: &app, input: from_app };
-            tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
+            let client = tunnel::Side { stream, input };
+            Box::pin(tunnel::run(client, app, lease.worker.tunnels_end())).await;
             return KeepAlive::Close;
         }
-        if self.body.is_delivered() && relay.decoder.is_reusable() && self.nginx.from_app.is_empty() {
+        if self.body.is_delivered() && is_reusable && self.nginx.from_app.is_empty() {
             app.relax();
             lease.keep(app);
         }
@@ -59,7 +61,7 @@ impl Exchange<'_, '_> {
             return KeepAlive::Close;
         }
         self.nginx.stream.relax();
-        self.finish_body().await
+        if self.body.is_done() { KeepAlive::Keep } else { Box::pin(self.finish_body()).await }
     }
 
     /// Whether nginx's connection can take another request, which requires the end of the current one's body.
@@ -72,8 +74,9 @@ impl Exchange<'_, '_> {
         if tokio::time::timeout(LINGER, rest).await == Ok(true) { KeepAlive::Keep } else { KeepAlive::Close }
     }
 
-    /// Ends a request after a failure: sends the client what can still be sent, and logs the failure.
-    pub(super) async fn fail(&mut self, relay: &Relay, lease: Lease, error: ExchangeError) -> KeepAlive {
+    /// Ends a request after a failure: sends the client what can still be sent, and logs the failure. `begun` is true when
+    /// a part of the response was sent.
+    pub(super) async fn fail(&mut self, begun: bool, lease: Lease, error: ExchangeError) -> KeepAlive {
         let pid = lease.worker.record.pid;
         lease.release_when_free();
         let page = match &error {
@@ -88,7 +91,7 @@ impl Exchange<'_, '_> {
         if !matches!(error, ExchangeError::SlowUpload(_)) || self.router.slow_uploads.admits() {
             self.log_failure(pid, &why);
         }
-        if !relay.begun {
+        if !begun {
             return self.send_page(&page).await;
         }
         self.nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", self.route.name));

@@ -1,7 +1,8 @@
 //! One request, from its head to the end of its response.
 //!
 //! The stages are: route → restart files → checkout → connection → `relay_both` → `finish`. Each is in its own file;
-//! this file only decides what a failure of each means. `ask_process` sends an administrator's request to one process.
+//! this file only decides what a failure of each means. What few requests need is in a box: a future is copied each time it
+//! is awaited, as large as its largest part. `ask_process` sends an administrator's request to one process.
 
 pub(crate) mod ask_process;
 pub(crate) mod finish;
@@ -127,7 +128,7 @@ pub(crate) async fn run(
     let _counted = router.dispatcher.count_request();
     let other_kind = other_kind.map(Refused::OtherKind);
     if let Some(refused) = own_method.then_some(Refused::OwnMethod).or(other_kind) {
-        return Ok(exchange.refuse(&refused).await);
+        return Ok(Box::pin(exchange.refuse(&refused)).await);
     }
     let mut tunnel = None;
     if exchange.upgrade {
@@ -135,36 +136,49 @@ pub(crate) async fn run(
         let descriptors = descriptors::maximum(router);
         tunnel = router.tunnels.open(exchange.route.group, descriptors);
         if tunnel.is_none() {
-            return Ok(exchange.refuse(&Refused::TunnelsFull(descriptors)).await);
+            return Ok(Box::pin(exchange.refuse(&Refused::TunnelsFull(descriptors))).await);
         }
     }
-    router.restarts.check(&exchange.route, &router.dispatcher).await;
-    let after = exchange.attempt_all(arrived).await;
+    let mut now = arrived;
+    if router.restarts.is_due(exchange.route.group, now) {
+        router.restarts.check(&exchange.route, &router.dispatcher).await;
+        now = Instant::now();
+    }
+    let after = exchange.attempt_all(arrived, now).await;
     exchange.metrics.request_time.add(arrived.elapsed());
     drop(tunnel);
     Ok(after)
 }
 
 impl Exchange<'_, '_> {
-    async fn attempt_all(&mut self, arrived: Instant) -> KeepAlive {
+    async fn attempt_all(&mut self, arrived: Instant, mut now: Instant) -> KeepAlive {
         for attempts_left in (0..MAX_ATTEMPTS).rev() {
-            self.nginx.request_slot.enter(Phase::Queued);
-            let lease = match self.checkout().await {
+            let answer = match self.checkout_now(now) {
+                None => {
+                    let answer = self.wait_in_queue().await;
+                    now = Instant::now();
+                    answer
+                }
+                answer => answer,
+            };
+            let lease = match answer {
                 Some(Ok(lease)) => lease,
                 Some(Err(refused)) => {
                     self.count_refusal(&refused);
-                    return self.refuse(&refused).await;
+                    return Box::pin(self.refuse(&refused)).await;
                 }
                 None => return KeepAlive::Close,
             };
             let pid = lease.worker.record.pid;
-            let times = Times { arrived, granted: Instant::now() };
+            let times = Times { arrived, granted: now };
             self.metrics.queue_time.add(times.waited());
             match self.attempt(lease, times, attempts_left > 0).await {
                 Attempt::Done(after) => return after,
                 Attempt::Retry(why) => {
                     let app = &self.route.name;
                     info!("app {app}: process {pid} did not accept a request ({why}); retrying");
+                    self.nginx.request_slot.enter(Phase::Queued);
+                    now = Instant::now();
                 }
             }
         }
@@ -189,17 +203,21 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// Checks out a process for the request; `None` when the client disconnected while it waited.
-    async fn checkout(&mut self) -> Option<Result<Lease, Refused>> {
-        let Self { router, nginx, body, route, .. } = self;
-        let dispatcher = &router.dispatcher;
-        if let Some(refused) = router.app_modes.check(route, dispatcher) {
+    /// Checks out a process for the request; `None` when it must wait for one.
+    fn checkout_now(&mut self, now: Instant) -> Option<Result<Lease, Refused>> {
+        let Self { router, route, .. } = self;
+        if let Some(refused) = router.app_modes.check(route, &router.dispatcher) {
             return Some(Err(refused));
         }
-        if let Some(lease) = dispatcher.checkout_now(route.group, self.sticky) {
-            self.pin = None;
-            return Some(Ok(lease));
-        }
+        let lease = router.dispatcher.checkout_now(route.group, self.sticky, now)?;
+        self.pin = None;
+        Some(Ok(lease))
+    }
+
+    /// Waits for a process for the request; `None` when the client disconnected meanwhile.
+    async fn wait_in_queue(&mut self) -> Option<Result<Lease, Refused>> {
+        let Self { router, nginx, body, route, .. } = self;
+        let dispatcher = &router.dispatcher;
         let others_wait = || dispatcher.inspect(|pool, _| pool.has_queue(route.group));
         let checked = tokio::select! {
             biased;
@@ -218,13 +236,17 @@ impl Exchange<'_, '_> {
         let pid = lease.worker.record.pid;
         if !self.reencode_for(&lease.worker) {
             let why = "the app was replaced by one of another type while the request was queued";
-            return Attempt::Done(self.fail_before_response(pid, why).await);
+            return Attempt::Done(Box::pin(self.fail_before_response(pid, why)).await);
         }
-        let connection = descriptors::retry(self.router, async || lease.connection().await).await;
+        let connection = match lease.idle_connection() {
+            Some(Ok(connection)) => Ok((connection, true)),
+            // Only here it may have to wait.
+            _ => Box::pin(descriptors::retry(self.router, async || lease.connection().await)).await,
+        };
         let (app, used_before) = match connection {
             Ok(connection) => connection,
             Err(err) if descriptors::are_used_up(&err) => {
-                return Attempt::Done(self.refuse(&Refused::NoDescriptors).await);
+                return Attempt::Done(Box::pin(self.refuse(&Refused::NoDescriptors)).await);
             }
             Err(err) => {
                 self.router.dispatcher.update(|pool, now| pool.detach(lease.worker.slot, now));
@@ -232,7 +254,7 @@ impl Exchange<'_, '_> {
                 if may_retry {
                     return Attempt::Retry(why);
                 }
-                return Attempt::Done(self.fail_before_response(pid, &why).await);
+                return Attempt::Done(Box::pin(self.fail_before_response(pid, &why)).await);
             }
         };
         let sent_at = if used_before { times.granted } else { Instant::now() };
@@ -247,16 +269,16 @@ impl Exchange<'_, '_> {
             self.nginx.request_slot.clone(),
             self.metrics.clone(),
         );
-        relay.session = Some(lease.session.clone());
+        relay.session = Some(&lease);
         let limit = self.route.settings.router.max_request_time;
         let options = self.router.backlog_options();
         let dispatcher = &self.router.dispatcher;
-        let others_wait = || {
-            lease.session.is_served() && dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
-        };
+        let others_wait =
+            || lease.is_served() && dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot));
         let ended =
             relay_both(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
         let may_retry = may_retry && !relay.received;
+        let (is_reusable, begun) = (relay.decoder.is_reusable(), relay.begun);
         match ended {
             Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
             // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
@@ -265,13 +287,13 @@ impl Exchange<'_, '_> {
             {
                 Attempt::Retry(err.to_string())
             }
-            Ok(complete) => Attempt::Done(self.finish(&relay, app, lease, complete).await),
+            Ok(complete) => Attempt::Done(self.finish(is_reusable, app, lease, complete).await),
             Err(error) => {
                 if matches!(error, ExchangeError::TimedOut(_)) {
                     dispatcher.kill(&lease.worker, Some(self.slow_request()));
                 }
                 drop(app);
-                Attempt::Done(self.fail(&relay, lease, error).await)
+                Attempt::Done(Box::pin(self.fail(begun, lease, error)).await)
             }
         }
     }

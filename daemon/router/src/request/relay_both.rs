@@ -48,7 +48,7 @@ pub(super) async fn relay_both(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
-    relay: &mut Relay,
+    relay: &mut Relay<'_>,
     options: &BacklogOptions,
     limit: Option<Duration>,
     others_wait: impl Fn() -> bool,
@@ -57,7 +57,7 @@ pub(super) async fn relay_both(
     let NginxConn { stream, input, frames, backlog, to_app, from_app, head, request_slot, .. } = nginx;
     let stream: &Stream = stream;
     let delivered = Cell::new(false);
-    let request = async {
+    let mut request = pin!(async {
         match body.send(&mut &*stream, input, &mut &*app, to_app).await {
             Ok(()) => {
                 request_slot.sent();
@@ -71,21 +71,20 @@ pub(super) async fn relay_both(
             Err(err) => return ExchangeError::Request(err),
         }
         ExchangeError::Request(BodyError::ClientGone)
-    };
+    });
     from_app.clear();
     let outlet = Outlet::new(stream, backlog, options);
     let (mut writer, mut app_reader) = (&outlet, app);
-    let response = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
+    let mut response = pin!(relay.run(&mut app_reader, from_app, &mut writer, frames, head));
     let is_limited = rate.is_some() || limit.is_some();
-    let limits = async {
+    let mut limits = pin!(async {
         tokio::select! {
             biased;
             slow = too_slow(rate.as_deref(), others_wait) => ExchangeError::SlowUpload(slow),
             limit = elapsed(limit) => ExchangeError::TimedOut(limit),
         }
-    };
-    let (mut request, mut response) = (pin!(request), pin!(response));
-    let (mut drain, mut limits) = (pin!(outlet.drain()), pin!(limits));
+    });
+    let mut drain = pin!(outlet.drain());
     poll_fn(|cx| {
         let was_delivered = delivered.get();
         if !was_delivered && let Poll::Ready(error) = request.as_mut().poll(cx) {

@@ -56,7 +56,7 @@ pub(crate) enum Complete {
 
 /// A response that is being relayed.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub(crate) struct Relay<'s> {
     pub(crate) decoder: Decoder,
     /// Any part of a final response was passed to nginx.
     pub(crate) begun: bool,
@@ -79,7 +79,7 @@ pub(crate) struct Relay {
     /// The metrics of its app.
     metrics: Arc<AppMetrics>,
     /// The session with the process that responds.
-    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) session: Option<&'s Session>,
 }
 
 impl Decoder {
@@ -137,7 +137,7 @@ impl Decoder {
     }
 }
 
-impl Relay {
+impl Relay<'_> {
     pub(crate) fn new(
         decoder: Decoder,
         to_head_request: bool,
@@ -250,7 +250,7 @@ impl Relay {
             if complete.is_some() {
                 return Ok(complete);
             }
-            self.share.spend(1).await;
+            self.share.spend_item(used).await;
         }
     }
 
@@ -288,7 +288,7 @@ impl Relay {
 
     /// Records that the app has taken over the connection.
     fn hijacked(&self) {
-        if let Some(session) = &self.session {
+        if let Some(session) = self.session {
             session.hijacked();
         }
     }

@@ -63,18 +63,16 @@ impl Restarts {
         *self.throttle.lock() = throttle;
     }
 
-    /// Restarts the app if its files require it. Costs nothing between two checks.
+    /// Restarts the app if its files require it. To be called when a check [`Self::is_due`].
     pub(crate) async fn check(&self, route: &Route, dispatcher: &Dispatcher) {
-        if self.is_recent(route.group) {
-            return;
-        }
         self.check_now(route, dispatcher, Cause::Request).await;
     }
 
-    fn is_recent(&self, group: GroupId) -> bool {
+    /// Whether the app's files are to be checked. Costs nearly nothing: every request asks.
+    pub(crate) fn is_due(&self, group: GroupId, now: Instant) -> bool {
         let seen = self.seen.lock();
-        let seen = seen.get(&group);
-        seen.is_some_and(|seen| !seen.always && seen.at.elapsed() < *self.throttle.lock())
+        let is_recent = |seen: &Seen| now.saturating_duration_since(seen.at) < *self.throttle.lock();
+        seen.get(&group).is_none_or(|seen| seen.always || !is_recent(seen))
     }
 
     async fn check_now(&self, route: &Route, dispatcher: &Dispatcher, cause: Cause) {
@@ -142,7 +140,9 @@ pub(crate) async fn watch(dispatcher: Arc<Dispatcher>, restarts: Arc<Restarts>) 
         }
         // An app that is restarted for each request is not restarted without one.
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
-            restarts.check(&route, &dispatcher).await;
+            if restarts.is_due(route.group, Instant::now()) {
+                restarts.check(&route, &dispatcher).await;
+            }
         }
         let pause = (*restarts.throttle.lock()).max(MIN_PAUSE);
         tokio::time::sleep(pause).await;
