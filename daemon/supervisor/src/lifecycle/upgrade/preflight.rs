@@ -30,8 +30,9 @@ impl Upgrade {
         })?;
         let changed = current.fixed_that_differ(&options);
         if !changed.is_empty() {
+            let verb = if changed.len() == 1 { "has" } else { "have" };
             let changed = changed.join(", ");
-            return Err(format!("{changed} has changed, which takes effect when the daemon is restarted"));
+            return Err(format!("{changed} {verb} changed, which takes effect when the daemon is restarted"));
         }
         let program = self.program().map_err(|why| why.to_string())?;
         let mut words = argv::preflight().into_iter();
