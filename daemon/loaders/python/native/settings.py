@@ -6,6 +6,8 @@ import os
 import sys
 import sysconfig
 
+FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-D_GNU_SOURCE"]
+
 
 def refusal():
     """Why there is no native support for this interpreter, or None."""
@@ -32,7 +34,7 @@ def settings():
         yield "cc", word
     for path in includes:
         yield "flag", "-I" + path
-    for word in "-std=gnu11 -O2 -fPIC -shared -fvisibility=hidden -D_GNU_SOURCE".split():
+    for word in FLAGS:
         yield "flag", word
 
 
