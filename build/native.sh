@@ -12,6 +12,11 @@ compile() {
     directory=daemon/loaders/$language/native
     ls "$directory"/*.c >/dev/null 2>&1 || return 0
     settings=$("$@") || { echo "skipped: no native support for $1"; return 0; }
+    refused=$(echo "$settings" | sed -n 's/^refused=//p')
+    if [ -n "$refused" ]; then
+        echo "skipped: $1: $refused"
+        return 0
+    fi
     header=$(echo "$settings" | sed -n 's/^header=//p' | head -n 1)
     compiler=$(echo "$settings" | sed -n 's/^cc=//p' | head -n 1)
     if [ ! -f "$header" ] || ! command -v "$compiler" >/dev/null; then

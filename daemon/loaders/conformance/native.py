@@ -11,6 +11,8 @@ from pathlib import Path
 from loader import LOADERS
 
 OBJECT = "flying_passenger_native.so"
+# Taken from the environment: no app may see it.
+BUILT = os.environ.pop("FLYING_PASSENGER_NATIVE_DIR", "") or LOADERS.parent.parent / "target/release/native"
 # What makes an object fit an interpreter; the loaders compute the same.
 RUBY_KEY = 'print "ruby-#{RUBY_ENGINE}-#{RUBY_VERSION}-p#{RUBY_PATCHLEVEL}-#{RUBY_PLATFORM}"'
 PYTHON_KEY = """
@@ -35,8 +37,7 @@ def source_hash(language):
 
 def directory(language):
     """What the daemon passes as FLYING_PASSENGER_NATIVE."""
-    built = os.environ.get("FLYING_PASSENGER_NATIVE_DIR") or LOADERS.parent.parent / "target/release/native"
-    return Path(built) / source_hash(language)
+    return Path(BUILT) / source_hash(language)
 
 
 def expected(language):

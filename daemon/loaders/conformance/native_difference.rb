@@ -18,6 +18,13 @@ module FlyingPassenger
              ['X-Y', "a\0b"], %w[Content-Length 12], %w[content-length many], [:sym, 'x'], ['x', "\u00e9"], ['x', 'y' * 9000]].freeze
   BODIES = [[], [''], ['hello'], %w[a b], ["\u00e9", "\xff".b], ['x' * 20_000], ['a'] * 40, [:a], [7, 'b'], ['', 'a', '']].freeze
 
+  # A String that is shown in another way than it is sent.
+  class Shown < String
+    def to_s = "shown as #{super}"
+  end
+  OF_A_CLASS = [[Shown.new('a')], [Shown.new('a'), Shown.new('caf\u00e9')], [Shown.new('')]].freeze
+  HEADERS_OF_A_CLASS = [[Shown.new('x'), 'a'], ['x', Shown.new('b')], ['x', [Shown.new('c')]]].freeze
+
   # What the two ways make of the same.
   class Difference
     def initialize
@@ -57,7 +64,7 @@ module FlyingPassenger
     def environment(handler, text)
       handler.send(:environment, text.dup).map do |key, value|
         callable = value.respond_to?(:call)
-        [key, callable ? :callable : value, key.frozen?, !callable && value.frozen?, value.is_a?(String) && value.encoding]
+        [key, key.encoding, callable ? :callable : value, key.frozen?, !callable && value.frozen?, value.is_a?(String) && value.encoding]
       end
     rescue ArgumentError => e
       e.class
@@ -66,14 +73,14 @@ module FlyingPassenger
     def compare_environments
       text = block
       results = [RequestHandler, NativeRequestHandler].map do |kind|
-        environment(kind.new(@connection, nil, false), text).then { |env| env.is_a?(Array) ? env.reject { |key,| key == 'rack.input' } : env }
+        environment(kind.new(@connection, nil, false), text)
       end
       differ("the block #{text.inspect}", results)
     end
 
     def compare_responses
-      status, body = pick(STATUSES), pick(BODIES)
-      headers = Array.new(@random.rand(4)) { pick(HEADERS) }.to_h
+      status, body = pick(STATUSES), pick(BODIES + OF_A_CLASS)
+      headers = Array.new(@random.rand(4)) { pick(HEADERS + HEADERS_OF_A_CLASS) }.to_h
       method = pick(%w[GET GET HEAD])
       results = [RequestHandler, NativeRequestHandler].map { |kind| response(kind, method, [status, headers, body]) }
       differ("#{method} #{[status, headers, body].inspect[0, 300]}", results)

@@ -16,6 +16,7 @@ import apps
 import native
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
 from native_cases import NativePython
+from native_reason_cases import NativeReasons
 from node_cases import NodeListen
 from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
@@ -647,6 +648,7 @@ def main():
     if arguments.native != "pure":
         suites.append(NativePython)
         suites.append(native.NativeDifference)
+        suites.append(NativeReasons)
     suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)

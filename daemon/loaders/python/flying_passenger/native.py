@@ -14,7 +14,7 @@ from typing import Any
 VARIABLE = "FLYING_PASSENGER_NATIVE"
 MODULE = "flying_passenger_native"
 # Characters of a reason in the report.
-MAX_REASON = 180
+MAX_REASON = 300
 
 # As they were before the app was loaded.
 _POLL, _SOCKET = select.poll, socket.socket
@@ -63,17 +63,20 @@ def _load(directory: str) -> Any:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise Unavailable("there is none for interpreters without a global interpreter lock")
     path = os.path.join(directory, interpreter_key(), MODULE + ".so")
-    if not os.path.exists(path):
-        raise Unavailable(f"not built for {interpreter_key()}")
     try:
+        os.stat(path)
         loader = importlib.machinery.ExtensionFileLoader(MODULE, path)
         spec = importlib.util.spec_from_file_location(MODULE, path, loader=loader)
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         loader.exec_module(module)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Unavailable(f"not built for {interpreter_key()}") from None
+    except PermissionError:
+        raise Unavailable(f"cannot load {path}: permission denied") from None
     except Exception as error:  # pylint: disable=broad-except
         # The app does not depend on it: no failure of the native support may keep it from its start.
-        raise Unavailable(f"cannot load {path}: {error}") from error
+        raise Unavailable(f"cannot load {path}: {str(error).replace(path, '').lstrip(': ')}") from error
     return module
 
 

@@ -40,7 +40,8 @@ static int add(PyObject *module, const char *name, PyTypeObject *type)
     return PyModule_AddObject(module, name, (PyObject *)type);
 }
 
-PyMODINIT_FUNC PyInit_flying_passenger_native(void)
+/* Before CPython 3.9, PyMODINIT_FUNC does not make the function visible. */
+__attribute__((visibility("default"))) PyMODINIT_FUNC PyInit_flying_passenger_native(void)
 {
 #ifdef Py_GIL_DISABLED
     PyErr_SetString(PyExc_ImportError, "the native support needs an interpreter with a global interpreter lock");

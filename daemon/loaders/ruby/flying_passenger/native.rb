@@ -17,13 +17,21 @@ module FlyingPassenger
       return offer || 'the daemon offers none' unless offer&.start_with?('/')
 
       object = File.join(offer, NATIVE_KEY, OBJECT)
-      return "not built for #{NATIVE_KEY}" unless File.file?(object)
-
+      File.stat(object)
       require object
       require_relative 'native_request_handler'
       nil
+    rescue Errno::ENOENT, Errno::ENOTDIR
+      "not built for #{NATIVE_KEY}"
     rescue LoadError, StandardError => e
-      "cannot load #{object}: #{e.message}"
+      "cannot load #{object}: ".b << cause(e, object)
+    end
+
+    # Why the object cannot be loaded. Messages name it at their beginning, at their end, or twice.
+    def cause(error, object)
+      return 'permission denied' if error.is_a?(Errno::EACCES)
+
+      error.message.b.gsub(object.b, '').sub(/\A[\s:-]+/n, '').sub(/[\s-]+\z/n, '')
     end
   end
 end

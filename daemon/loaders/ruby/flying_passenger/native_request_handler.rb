@@ -7,7 +7,7 @@ module FlyingPassenger
     def initialize(connection, app, multithread)
       super
       # What each environment has: names and values in turn.
-      @constants = @rack_env.merge('rack.input' => NO_INPUT).to_a.flatten(1).freeze
+      @constants = @rack_env.to_a.flatten(1).freeze
     end
 
     private

@@ -14,7 +14,7 @@ module FlyingPassenger
     end
 
     # Characters of the reason why native support is not used.
-    REASON_LENGTH = 200
+    REASON_LENGTH = 300
 
     def initialize(descriptor)
       @pipe = IO.for_fd(descriptor, 'w')

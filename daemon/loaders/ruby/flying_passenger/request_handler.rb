@@ -17,7 +17,9 @@ module FlyingPassenger
       'rack.multiprocess' => true,
       'rack.run_once' => false,
       'rack.hijack?' => true,
-      'rack.url_scheme' => 'http'
+      'rack.url_scheme' => 'http',
+      # That of a request without body; the place among the others does not depend on it.
+      'rack.input' => NO_INPUT
     }.freeze
     RACK_ENV_OF_THREADS = RACK_ENV.merge('rack.multithread' => true).freeze
     HTTPS = %w[on yes 1].freeze

@@ -148,9 +148,12 @@ module FlyingPassenger
     end
 
     def join(parts)
-      return parts[0].to_s if parts.size == 1
+      return text(parts[0]) if parts.size == 1
 
-      parts.map { |part| self.class.binary(part.to_s) }.join
+      parts.map { |part| self.class.binary(text(part)) }.join
     end
+
+    # A String is sent as it is, whatever its class makes of `to_s`, as native support does.
+    def text(part) = part.is_a?(String) ? part : part.to_s
   end
 end

@@ -43,7 +43,7 @@ module FlyingPassenger
 
     # Rack 2 joins repeated headers with line breaks, Rack 3 has arrays.
     def take(name, value)
-      name = name.to_s
+      name = name.to_s unless name.is_a?(String)
       case value
       when String then value.include?("\n") ? value.split("\n").each { |one| put(name, one) } : put(name, value)
       when Array then value.each { |one| put_lenient(name, one) }

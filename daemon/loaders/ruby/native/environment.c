@@ -34,21 +34,32 @@ static VALUE http_version, https_scheme, url_scheme, response_finished, after_re
 static VALUE server_protocol, https;
 
 /* A string that Ruby keeps once: a frozen one with these bytes. */
-static VALUE interned(const char *text, size_t length)
+static VALUE interned_as(rb_encoding *encoding, const char *text, size_t length)
 {
 #if RUBY_API_VERSION_CODE >= 30000
-    return rb_enc_interned_str(text, (long)length, rb_ascii8bit_encoding());
+    return rb_enc_interned_str(text, (long)length, encoding);
 #else
-    return rb_str_freeze(rb_str_new(text, (long)length));
+    return rb_str_freeze(rb_enc_str_new(text, (long)length, encoding));
 #endif
 }
 
-/* A string that is never collected. */
-static VALUE permanent(const char *text)
+/* A name of the block. */
+static VALUE interned(const char *text, size_t length)
 {
-    VALUE string = interned(text, strlen(text));
+    return interned_as(rb_ascii8bit_encoding(), text, length);
+}
+
+/* A string that is never collected. */
+static VALUE permanent(VALUE string)
+{
     rb_gc_register_mark_object(string);
     return string;
+}
+
+/* A string as a literal in the Ruby code is. */
+static VALUE literal(const char *text)
+{
+    return permanent(interned_as(rb_utf8_encoding(), text, strlen(text)));
 }
 
 /* Names differ in their length and in a few of their bytes; a collision costs one comparison. */
@@ -143,15 +154,13 @@ void fp_init_environment(void)
         size_t length = strlen(KNOWN_NAMES[at]);
         size_t slot = slot_of(KNOWN_NAMES[at], length);
         while (names[slot].text != NULL) slot = (slot + 1) % SLOTS;
-        names[slot] = (struct name){ KNOWN_NAMES[at], length, permanent(KNOWN_NAMES[at]) };
+        names[slot] = (struct name){ KNOWN_NAMES[at], length, permanent(interned(KNOWN_NAMES[at], length)) };
     }
     server_protocol = name_of("SERVER_PROTOCOL", 15);
     https = name_of("HTTPS", 5);
-    http_version = permanent("HTTP_VERSION");
-    /* As the literal in the Ruby code. */
-    https_scheme = rb_str_freeze(rb_utf8_str_new_cstr("https"));
-    rb_gc_register_mark_object(https_scheme);
-    url_scheme = permanent("rack.url_scheme");
-    response_finished = permanent("rack.response_finished");
-    after_reply = permanent("rack.after_reply");
+    http_version = literal("HTTP_VERSION");
+    https_scheme = literal("https");
+    url_scheme = literal("rack.url_scheme");
+    response_finished = literal("rack.response_finished");
+    after_reply = literal("rack.after_reply");
 }
