@@ -3,7 +3,8 @@
 
     make bench-record [NAMES="bench scale"] [BASE=/path/to/checkout]
 
-Without names: machine, bench, compare (if BASE is set), latency, scale, scheduling and instructions. Others are syscalls, spawning and tools.
+Without names: machine, bench, compare (if BASE is set), latency, scale, scheduling and instructions. Others are syscalls,
+spawning and tools.
 Blocks are written one by one, so that what was measured is not lost. That of a benchmark that fails says so; without any output
 it stays as it was.
 """

@@ -1,7 +1,7 @@
 //! Several threads of the router (`--router-threads`): one pool for all, and a router that ends when one of them hangs.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use test_support::{App, Daemon, DaemonBuilder, FrameClient, Language, TestDir, eventually, is_alive};
@@ -48,7 +48,7 @@ fn names(router: u32) -> Vec<String> {
 }
 
 /// How often a thread has waited.
-fn waits(task: &PathBuf) -> u64 {
+fn waits(task: &Path) -> u64 {
     let status = std::fs::read_to_string(task.join("status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     line.unwrap().trim().parse().unwrap()
@@ -130,12 +130,12 @@ fn requests_of_all_threads_wait_in_one_queue() {
         let queue = format!("Requests in queue: {number}");
         eventually("it waits", || daemon.status().contains(&queue));
     }
-    for number in 0..9 {
+    for (number, client) in clients.iter_mut().enumerate() {
         eventually("its turn has come", || has_arrived(&test_dir, &number.to_string()));
         let others = (number + 1..9).filter(|other| has_arrived(&test_dir, &other.to_string()));
         assert_eq!(others.count(), 0, "they are behind {number}");
         test_dir.open_gate(&number.to_string());
-        assert_eq!(clients[number].answer().status, 200);
+        assert_eq!(client.answer().status, 200);
     }
 }
 

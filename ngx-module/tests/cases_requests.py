@@ -202,13 +202,13 @@ def test_a_request_allocates_nothing_outside_of_pools():
     if not HAS_PROBE:
         return "the module is built without the probe"
     sent = {f"X-Other-{number}": "x" * number for number in range(20)}
-    cases = (
+    cases: list[tuple] = [
         ("/counted/echo?user=a", "GET", None, sent),
         ("/counted/bytewise", "GET", None, {}),
         ("/counted/body", "POST", b"x" * 1000, {"X-Request-Id": "of-the-client"}),
         ("/counted/teapot", "GET", None, {"X-Request-Id": "not acceptable", "X_Other_1": "lookalike"}),
         ("/counted-rewritten/echo?a=b", "GET", None, {}),
-    )
+    ]
     for case in cases:
         allocated = allocations(*case)
         assert sorted(allocated)[-5] == 0, (case, allocated)
@@ -223,4 +223,4 @@ def allocations(path, method, body, headers):
     answers = [send(path, method, body, headers, connection) for _ in range(60)]
     connection.close()
     counts = [int(*answer.header("X-Allocations")) for answer in answers]
-    return [after - before for before, after in zip(counts[10:], counts[11:], strict=False)]
+    return [counts[at + 1] - counts[at] for at in range(10, len(counts) - 1)]
