@@ -9,12 +9,12 @@ use protocol::app_kind::AppKind;
 /// What a loader sends when it accepts a connection.
 const GREETING: [u8; 8] = [0, 0, 0, 0, 6, 0, 0, 0];
 /// Twelve bytes as a loader sends them: a head, and a body that ends the response.
-const FROM_LOADER: &[u8] = b"\x30\0\0\0\x01\0\0\0200 OK\0Content-Type\0text/plain\0Content-Length\x0012\
+const FROM_LOADER: &[u8] = b"\x30\0\0\0\x01\0\0\x00200 OK\0Content-Type\0text/plain\0Content-Length\x0012\
     \x0c\0\0\0\x02\x01\0\0hello world\n";
 const FROM_SERVER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 12\r\n\r\nhello world\n";
 /// A head after which the app itself writes to the connection.
-const RAW_HEAD: &[u8] = b"\x06\0\0\0\x01\x02\0\0200 OK";
+const RAW_HEAD: &[u8] = b"\x06\0\0\0\x01\x02\0\x00200 OK";
 
 /// Answers every request with twelve bytes.
 pub(crate) fn hello(mut stream: UnixStream, kind: AppKind) {
