@@ -162,9 +162,12 @@ pub(crate) mod tests {
         let mut frame = Vec::new();
         sample().write_frame(b"", |_| (), &mut frame).unwrap();
         let head = frame.split_off(HEADER_LEN);
+        // All would take minutes in the interpreter; these are the numbers that announce others.
+        let bytes =
+            if cfg!(miri) { vec![0, 1, 250, 251, 252, 253, 254] } else { Vec::from_iter(0..=u8::MAX) };
         for at in 0..head.len() {
             agree(&head[..at]);
-            for byte in 0..=u8::MAX {
+            for &byte in &bytes {
                 let mut changed = head.clone();
                 changed[at] = byte;
                 agree(&changed);
