@@ -65,7 +65,7 @@ pub(crate) fn write_chunk_head(len: usize, out: &mut Vec<u8>) {
 }
 
 /// A server of HTTP/1.1 keeps the connection without being asked; one of HTTP/1.0 must be. Node.js is the former, and
-/// spends 4 % of a short request on the header.
+/// would only parse the header.
 fn write_connection(request: &Request<'_>, out: &mut Vec<u8>) {
     let asked = request.head.upgrade.then(|| request.headers.get(b"upgrade"));
     match asked.flatten() {
