@@ -473,7 +473,9 @@ def do_fail(connection, request):
 
 def do_early(connection, request):
     connection.send(text(b"too large", status=413))
-    return False
+    # As the router does: the rest of the body is read, so that nginx can keep the connection, or nginx closes it.
+    while not connection.frame()[1] & END:
+        pass
 
 
 def do_slow(connection, request):
