@@ -76,7 +76,7 @@ impl Slot {
     }
 }
 
-/// Returns the slot of a path. Whoever finds paths that share one makes the disk be checked for each, as for any path
+/// Returns the slot of a path. Paths that share one are checked on disk each time, as any path
 /// that is requested rarely.
 fn slot_of(path: &[u8]) -> usize {
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);

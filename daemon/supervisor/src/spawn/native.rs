@@ -1,6 +1,6 @@
 //! What a loader learns of native support: the directory of its objects, or why there is none.
 //!
-//! The process of an app loads an object, so whoever can write to it runs code as the app's user. Every file and
+//! The process of an app loads an object: a user who can write to it runs code as the app's user. Every file and
 //! directory on its path must belong to root or to the daemon's user, and be writable by no other.
 
 use std::ffi::OsString;

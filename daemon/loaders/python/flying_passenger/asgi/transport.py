@@ -15,7 +15,7 @@ _AGAIN = (BlockingIOError, InterruptedError)
 
 
 class Transport:
-    """Owns the socket. Its protocol is told what a protocol of asyncio is told."""
+    """Owns the socket. Its protocol receives the calls that a protocol of asyncio receives."""
 
     def __init__(self, loop: Any, peer: socket.socket, protocol: Any) -> None:
         self._loop = loop
@@ -23,7 +23,7 @@ class Transport:
         self.descriptor = peer.fileno()
         self._protocol = protocol
         self._unsent = bytearray()
-        # The protocol was told to pause.
+        # The protocol is paused.
         self._waits = False
         self._reads = False
         # Nothing is read any more; closed once everything is sent.
